@@ -1,0 +1,362 @@
+//! What a device must implement: about a dozen kernel families over strided views.
+//!
+//! The caller (`rushlight::storage`) has done all promotion, broadcasting and shape checks, holds the locks, and has allocated
+//! the outputs. A kernel may only fail for reasons found in the data (an index out of range) or in the machine (memory).
+//!
+//! Conventions: "same shape" means that the caller has already broadcast with zero strides. An output view never overlaps itself.
+//! Unless a family says otherwise, an output may be *exactly* an input (same buffer, layout and dtype: an in-place call), and
+//! otherwise overlaps no input.
+
+use crate::cpu::random::Generator;
+use crate::{Buffer, DType, Error, Layout, Program, Result, Scalar};
+use std::marker::PhantomData;
+
+/// A strided view that a kernel reads.
+#[derive(Clone, Copy)]
+pub struct View<'a> {
+    ptr: *const u8,
+    /// Shape, strides and offset, in elements.
+    pub layout: &'a Layout,
+    /// Element type.
+    pub dtype: DType,
+    buffer: PhantomData<&'a Buffer>,
+}
+
+/// A strided view that a kernel writes (and may read).
+pub struct ViewMut<'a> {
+    ptr: *mut u8,
+    /// Shape, strides and offset, in elements.
+    pub layout: &'a Layout,
+    /// Element type.
+    pub dtype: DType,
+    buffer: PhantomData<&'a mut Buffer>,
+}
+
+// SAFETY: a view stands for `&[T]`; whoever made it holds the lock that makes reading from any thread sound.
+unsafe impl Send for View<'_> {}
+// SAFETY: as above.
+unsafe impl Sync for View<'_> {}
+// SAFETY: a mutable view stands for `&mut [T]`; kernels split it into disjoint parts before threads write.
+unsafe impl Send for ViewMut<'_> {}
+// SAFETY: as above.
+unsafe impl Sync for ViewMut<'_> {}
+
+impl<'a> View<'a> {
+    /// A view of `buffer`. Fails if the layout reaches outside it.
+    ///
+    /// # Safety
+    /// Nobody writes these elements while the view lives, except through a `ViewMut` of the same kernel call under the
+    /// family's aliasing rule; the bytes are valid values of `dtype` (matters for bool).
+    pub unsafe fn new(buffer: &'a Buffer, layout: &'a Layout, dtype: DType) -> Result<View<'a>> {
+        layout.check_fits(buffer.len() / dtype.size())?;
+        Ok(View { ptr: buffer.as_ptr(), layout, dtype, buffer: PhantomData })
+    }
+    /// Pointer to index `[0, 0, …]`.
+    pub fn ptr<T>(&self) -> *const T {
+        self.ptr.cast::<T>().wrapping_add(self.layout.offset)
+    }
+    /// The same elements under another layout (which the caller derives by view operations, so it stays in bounds).
+    pub fn with_layout(self, layout: &'a Layout) -> View<'a> {
+        View { layout, ..self }
+    }
+    /// Sizes.
+    pub fn shape(&self) -> &'a [usize] {
+        &self.layout.shape
+    }
+    /// Strides in elements.
+    pub fn strides(&self) -> &'a [isize] {
+        &self.layout.strides
+    }
+    /// Number of elements.
+    pub fn numel(&self) -> usize {
+        self.layout.numel()
+    }
+    /// The elements as a slice, if the layout is contiguous and `T` is the dtype's type.
+    pub fn as_slice<T: crate::Element>(&self) -> Option<&'a [T]> {
+        // SAFETY: contiguous, so the elements from the first are `numel` in a row, all within the buffer.
+        (T::DTYPE == self.dtype && self.layout.is_contiguous())
+            .then(|| unsafe { std::slice::from_raw_parts(self.ptr::<T>(), self.numel()) })
+    }
+}
+
+impl<'a> ViewMut<'a> {
+    /// A writable view of `buffer`. Fails if the layout reaches outside it.
+    ///
+    /// # Safety
+    /// The caller has exclusive access to these elements while the view lives, except for `View`s of the same kernel call under
+    /// the family's aliasing rule; the buffer may be written.
+    pub unsafe fn new(buffer: &'a Buffer, layout: &'a Layout, dtype: DType) -> Result<ViewMut<'a>> {
+        layout.check_fits(buffer.len() / dtype.size())?;
+        Ok(ViewMut { ptr: buffer.as_ptr(), layout, dtype, buffer: PhantomData })
+    }
+    /// Pointer to index `[0, 0, …]`.
+    pub fn ptr<T>(&self) -> *mut T {
+        self.ptr.cast::<T>().wrapping_add(self.layout.offset)
+    }
+    /// The same elements under another layout (derived by view operations, so it stays in bounds).
+    pub fn with_layout<'b>(&'b mut self, layout: &'b Layout) -> ViewMut<'b> {
+        ViewMut { ptr: self.ptr, layout, dtype: self.dtype, buffer: PhantomData }
+    }
+    /// The same view for reading.
+    pub fn as_view(&self) -> View<'_> {
+        View { ptr: self.ptr, layout: self.layout, dtype: self.dtype, buffer: PhantomData }
+    }
+    /// Sizes.
+    pub fn shape(&self) -> &'a [usize] {
+        &self.layout.shape
+    }
+    /// Strides in elements.
+    pub fn strides(&self) -> &'a [isize] {
+        &self.layout.strides
+    }
+    /// Number of elements.
+    pub fn numel(&self) -> usize {
+        self.layout.numel()
+    }
+    /// The elements as a slice, if the layout is contiguous and `T` is the dtype's type.
+    pub fn as_mut_slice<T: crate::Element>(&mut self) -> Option<&mut [T]> {
+        // SAFETY: contiguous, so the elements from the first are `numel` in a row, all within the buffer; `&mut self` is exclusive.
+        (T::DTYPE == self.dtype && self.layout.is_contiguous())
+            .then(|| unsafe { std::slice::from_raw_parts_mut(self.ptr::<T>(), self.numel()) })
+    }
+}
+
+/// What a reduction computes over each group of elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReduceOp {
+    /// Sum; floats by a cascade in the compute type (f16, bf16 in f32), integers wrap. Empty: 0.
+    Sum,
+    /// Product. Empty: 1.
+    Prod,
+    /// Smallest; NaN wins. The group is not empty.
+    Min,
+    /// Largest; NaN wins. The group is not empty.
+    Max,
+    /// Position (row-major within the reduced dimensions) of the first smallest, NaN wins; output i64.
+    ArgMin,
+    /// Position of the first largest, NaN wins; output i64.
+    ArgMax,
+    /// All are non-zero; output bool. Empty: true.
+    All,
+    /// Any is non-zero; output bool. Empty: false.
+    Any,
+}
+
+/// What a running reduction keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScanOp {
+    /// Running sum.
+    Sum,
+    /// Running product.
+    Prod,
+    /// Running maximum, with the position of the latest element that equals it (PyTorch's `cummax`).
+    Max,
+    /// Running minimum, with positions.
+    Min,
+    /// Running log of the sum of exponentials.
+    LogSumExp,
+}
+
+/// How a scatter joins a value to what is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScatterOp {
+    /// Overwrite; the last in row-major order of `index` wins.
+    Set,
+    /// Add, in row-major order of `index`.
+    Add,
+    /// Multiply.
+    Mul,
+    /// Keep the smaller; NaN wins.
+    Min,
+    /// Keep the larger; NaN wins.
+    Max,
+}
+
+/// Geometry of a convolution over one to three spatial dimensions; every list has one entry per spatial dimension.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConvShape {
+    /// Step of the window.
+    pub stride: crate::Dims,
+    /// Zeros added at both ends.
+    pub padding: crate::Dims,
+    /// Spacing of the kernel's taps.
+    pub dilation: crate::Dims,
+    /// Number of independent channel groups.
+    pub groups: usize,
+}
+
+/// Geometry of a pooling window over one to three spatial dimensions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PoolShape {
+    /// Size of the window.
+    pub kernel: crate::Dims,
+    /// Step of the window.
+    pub stride: crate::Dims,
+    /// Implicit padding at both ends.
+    pub padding: crate::Dims,
+    /// Spacing within the window (max pooling only).
+    pub dilation: crate::Dims,
+}
+
+/// What a sliding window computes. Views have shape `[planes, spatial…]`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum WindowOp {
+    /// `outs = [values, indices]`: the maximum and its i64 position within the input plane (row-major); padding never wins; NaN wins.
+    MaxPool(PoolShape),
+    /// `outs = [values]`: the average. `count_include_pad` counts padding as elements; `divisor` replaces the count.
+    AvgPool {
+        /// The window; dilation is all ones.
+        shape: PoolShape,
+        /// Whether padding counts.
+        count_include_pad: bool,
+        /// A divisor instead of the count.
+        divisor: Option<usize>,
+    },
+    /// `ins = [gradient of the output]`, `outs = [gradient of the input]` of the same AvgPool.
+    AvgPoolBackward {
+        /// The window.
+        shape: PoolShape,
+        /// Whether padding counts.
+        count_include_pad: bool,
+        /// A divisor instead of the count.
+        divisor: Option<usize>,
+    },
+    /// `outs = [values]`: averages over PyTorch's adaptive windows `[floor(i*n/m), ceil((i+1)*n/m))`; sizes come from the views.
+    AdaptiveAvgPool,
+    /// The transposed map of AdaptiveAvgPool.
+    AdaptiveAvgPoolBackward,
+}
+
+/// How elements are drawn; each reproduces PyTorch's CPU kernel, so the same generator state gives the same values.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum RandomOp {
+    /// Uniform on `[low, high)`.
+    Uniform {
+        /// Lower end.
+        low: f64,
+        /// Upper end.
+        high: f64,
+    },
+    /// Normal.
+    Normal {
+        /// Mean.
+        mean: f64,
+        /// Standard deviation.
+        std: f64,
+    },
+    /// Integers in `[low, high)`.
+    RandInt {
+        /// Lower end.
+        low: i64,
+        /// Upper end (exclusive).
+        high: i64,
+    },
+    /// One with probability `p`.
+    Bernoulli {
+        /// Probability.
+        p: f64,
+    },
+    /// Exponential with rate `lambda`.
+    Exponential {
+        /// Rate.
+        lambda: f64,
+    },
+}
+
+/// Kernels beyond the families, for speed only: a backend without one answers `Ok(None)` and the composed version runs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum KernelId {
+    /// `ins = [x]`, `outs = [y]`, over dimension `dim`.
+    Softmax {
+        /// The dimension.
+        dim: usize,
+    },
+    /// `ins = [x]`, `outs = [y]`, over dimension `dim`.
+    LogSoftmax {
+        /// The dimension.
+        dim: usize,
+    },
+    /// `ins = [grad, y]`, `outs = [gx]`: `y * (grad - sum(grad * y))`.
+    SoftmaxBackward {
+        /// The dimension.
+        dim: usize,
+    },
+    /// `ins = [grad, y]`, `outs = [gx]`: `grad - exp(y) * sum(grad)`.
+    LogSoftmaxBackward {
+        /// The dimension.
+        dim: usize,
+    },
+    /// `ins = [x as rows × features]`, `outs = [normalised, mean, rstd]`; the last two have one element per row, in the compute dtype.
+    LayerNorm {
+        /// Added to the variance.
+        eps: f64,
+    },
+    /// `ins = [x as rows × features]`, `outs = [mean, variance]` of each row by Welford's method; divisor `n - correction`.
+    Moments {
+        /// Degrees of freedom taken off.
+        correction: f64,
+    },
+}
+
+/// The kernel families.
+pub trait Backend: Send + Sync {
+    /// Uninitialised memory.
+    fn alloc(&self, bytes: usize) -> Result<Buffer>;
+
+    /// Runs `program` for every element. All views have one shape. Outputs may each be exactly an input.
+    fn pointwise(&self, program: &Program, ins: &[View], outs: &mut [ViewMut]) -> Result<()>;
+
+    /// Reduces `x` over `dims` (sorted, distinct). `out` has x's rank, with size one at each of `dims`. `out.dtype` is x's,
+    /// i64 for ArgMin and ArgMax, bool for All and Any. For one dim or all dims positions count row-major.
+    fn reduce(&self, op: ReduceOp, x: View, dims: &[usize], out: &mut ViewMut) -> Result<()>;
+
+    /// Running reduction along `dim`; `out` and `indices` (i64, for Max and Min) have x's shape.
+    fn scan(&self, op: ScanOp, x: View, dim: usize, out: &mut ViewMut, indices: Option<&mut ViewMut>) -> Result<()>;
+
+    /// `out = alpha * a @ b (+ beta * bias)` for `[batch…, m, k] @ [batch…, k, n]`, any strides; batch shapes are equal (broadcast by
+    /// zero strides), `bias` is broadcast to out's shape. One dtype for all. `k = 0` gives zeros (+ bias). No view overlaps `out`.
+    fn matmul(&self, a: View, b: View, bias: Option<View>, alpha: Scalar, beta: Scalar, out: &mut ViewMut) -> Result<()>;
+
+    /// `x: [n, c, spatial…]`, `w: [o, c/groups, kernel…]`, `bias: [o]`, `out: [n, o, spatial'…]`. No view overlaps `out`.
+    fn conv(&self, x: View, w: View, bias: Option<View>, shape: &ConvShape, out: &mut ViewMut) -> Result<()>;
+    /// The transposed map of `conv` in x: `g: [n, o, spatial'…]`, `w` as there, `out: [n, c, spatial…]` (overwritten).
+    fn conv_input_grad(&self, g: View, w: View, shape: &ConvShape, out: &mut ViewMut) -> Result<()>;
+    /// The transposed map of `conv` in w: `g`, `x` as there, `out: [o, c/groups, kernel…]` (overwritten).
+    fn conv_weight_grad(&self, g: View, x: View, shape: &ConvShape, out: &mut ViewMut) -> Result<()>;
+
+    /// `out[i…] = x[i… with i[dim] = index[i…]]`; `index` (i64 or i32) and `out` have one shape, whose other sizes do not exceed x's.
+    /// Negative or too large indices are an IndexError: `index 5 is out of bounds for dimension 0 with size 3`.
+    fn gather(&self, x: View, dim: usize, index: View, out: &mut ViewMut) -> Result<()>;
+    /// The reverse: joins `src[i…]` (index's shape or larger) into `out[i… with i[dim] = index[i…]]`.
+    fn scatter(&self, op: ScatterOp, dim: usize, index: View, src: View, out: &mut ViewMut) -> Result<()>;
+
+    /// Advanced indexing. `x: [d_1 … d_k, rest…]`, k indices of one shape `I` (i64, i32; negative counts from the end),
+    /// `out: [I…, rest…]`. Errors as gather's.
+    fn take(&self, x: View, indices: &[View], out: &mut ViewMut) -> Result<()>;
+    /// The reverse: joins `src: [I…, rest…]` into `out: [d_1 … d_k, rest…]` (Set or Add).
+    fn put(&self, op: ScatterOp, indices: &[View], src: View, out: &mut ViewMut) -> Result<()>;
+    /// Row-major numbers of the non-zero elements, in order.
+    fn nonzero(&self, x: View) -> Result<Vec<i64>>;
+
+    /// Sorts along `dim`, stably, NaN as the largest; `values` and `indices` (i64) have x's shape.
+    fn sort(&self, x: View, dim: usize, descending: bool, values: &mut ViewMut, indices: &mut ViewMut) -> Result<()>;
+    /// The `k` (size of `dim` in the outputs) largest or smallest along `dim`, best first.
+    fn topk(&self, x: View, dim: usize, largest: bool, values: &mut ViewMut, indices: &mut ViewMut) -> Result<()>;
+
+    /// Pooling over `[planes, spatial…]` views.
+    fn window(&self, op: &WindowOp, ins: &[View], outs: &mut [ViewMut]) -> Result<()>;
+
+    /// Fills `out` with random draws, in row-major order of its layout.
+    fn random(&self, op: RandomOp, generator: &mut Generator, out: &mut ViewMut) -> Result<()>;
+
+    /// A kernel of the backend's own, or `None` where it has none for these dtypes and layouts.
+    fn custom(&self, _kernel: KernelId, _ins: &[View], _outs: &mut [ViewMut]) -> Result<Option<()>> {
+        Ok(None)
+    }
+}
+
+/// The error of an index outside its dimension.
+#[cold]
+pub fn index_error(index: i64, dim: usize, size: usize) -> Error {
+    Error::index(format!("index {index} is out of bounds for dimension {dim} with size {size}"))
+}

@@ -1,0 +1,83 @@
+//! The CPU backend.
+//!
+//! Lives here: one file per kernel family, the thread pool and the SIMD dispatch. Every kernel splits its work by shape alone and
+//! combines partial results in a fixed order, so results have the same bits at any thread count.
+//! Must not live here: promotion, broadcasting and shape errors (one floor up).
+
+pub mod conv;
+pub mod index;
+pub mod matmul;
+pub mod norm;
+pub mod pool;
+pub mod random;
+pub mod reduce;
+pub mod scan;
+pub mod simd;
+pub mod sort;
+pub mod tile;
+pub mod window;
+
+use crate::backend::*;
+use crate::{Buffer, Program, Result, Scalar};
+use random::Generator;
+
+/// The backend that runs on this machine's CPU cores.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Cpu;
+
+impl Backend for Cpu {
+    fn alloc(&self, bytes: usize) -> Result<Buffer> {
+        Buffer::uninit(bytes)
+    }
+    fn pointwise(&self, program: &Program, ins: &[View], outs: &mut [ViewMut]) -> Result<()> {
+        tile::pointwise(program, ins, outs)
+    }
+    fn reduce(&self, op: ReduceOp, x: View, dims: &[usize], out: &mut ViewMut) -> Result<()> {
+        reduce::reduce(op, x, dims, out)
+    }
+    fn scan(&self, op: ScanOp, x: View, dim: usize, out: &mut ViewMut, indices: Option<&mut ViewMut>) -> Result<()> {
+        scan::scan(op, x, dim, out, indices)
+    }
+    fn matmul(&self, a: View, b: View, bias: Option<View>, alpha: Scalar, beta: Scalar, out: &mut ViewMut) -> Result<()> {
+        matmul::matmul(a, b, bias, alpha, beta, out)
+    }
+    fn conv(&self, x: View, w: View, bias: Option<View>, shape: &ConvShape, out: &mut ViewMut) -> Result<()> {
+        conv::conv(x, w, bias, shape, out)
+    }
+    fn conv_input_grad(&self, g: View, w: View, shape: &ConvShape, out: &mut ViewMut) -> Result<()> {
+        conv::conv_input_grad(g, w, shape, out)
+    }
+    fn conv_weight_grad(&self, g: View, x: View, shape: &ConvShape, out: &mut ViewMut) -> Result<()> {
+        conv::conv_weight_grad(g, x, shape, out)
+    }
+    fn gather(&self, x: View, dim: usize, index: View, out: &mut ViewMut) -> Result<()> {
+        index::gather(x, dim, index, out)
+    }
+    fn scatter(&self, op: ScatterOp, dim: usize, index: View, src: View, out: &mut ViewMut) -> Result<()> {
+        index::scatter(op, dim, index, src, out)
+    }
+    fn take(&self, x: View, indices: &[View], out: &mut ViewMut) -> Result<()> {
+        index::take(x, indices, out)
+    }
+    fn put(&self, op: ScatterOp, indices: &[View], src: View, out: &mut ViewMut) -> Result<()> {
+        index::put(op, indices, src, out)
+    }
+    fn nonzero(&self, x: View) -> Result<Vec<i64>> {
+        index::nonzero(x)
+    }
+    fn sort(&self, x: View, dim: usize, descending: bool, values: &mut ViewMut, indices: &mut ViewMut) -> Result<()> {
+        sort::sort(x, dim, descending, values, indices)
+    }
+    fn topk(&self, x: View, dim: usize, largest: bool, values: &mut ViewMut, indices: &mut ViewMut) -> Result<()> {
+        sort::topk(x, dim, largest, values, indices)
+    }
+    fn window(&self, op: &WindowOp, ins: &[View], outs: &mut [ViewMut]) -> Result<()> {
+        window::window(op, ins, outs)
+    }
+    fn random(&self, op: RandomOp, generator: &mut Generator, out: &mut ViewMut) -> Result<()> {
+        random::fill(op, generator, out)
+    }
+    fn custom(&self, kernel: KernelId, ins: &[View], outs: &mut [ViewMut]) -> Result<Option<()>> {
+        norm::custom(kernel, ins, outs)
+    }
+}

@@ -1,0 +1,84 @@
+//! Programs: straight-line code over scalars, run for every element of a set of broadcast views.
+//!
+//! An eager pointwise op is a program of one instruction; a fused chain is a longer one. Programs are in SSA form: instruction
+//! `i` defines register `i`, and may use only registers below it.
+
+use crate::{BinOp, DType, Scalar, TernOp, UnOp};
+use smallvec::SmallVec;
+
+/// A register: the number of the instruction that defines it.
+pub type Reg = u16;
+
+/// One instruction.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Inst {
+    /// The element of input number `.0`; its dtype is the view's.
+    Load(u8),
+    /// The same number for every element.
+    Const(Scalar),
+    /// A unary primitive.
+    Un(UnOp, Reg),
+    /// A binary primitive; both operands have one dtype.
+    Bin(BinOp, Reg, Reg),
+    /// A ternary primitive; operands as [`TernOp`] says.
+    Tern(TernOp, Reg, Reg, Reg),
+    /// Conversion to another dtype, by the rules of `Element::cast`.
+    Cast(DType, Reg),
+}
+
+/// Instructions, the dtype of each register, and the registers that are written out.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Program {
+    /// The code.
+    pub insts: SmallVec<[Inst; 6]>,
+    /// `dtypes[i]` is the dtype of register `i`. f16 and bf16 registers are held as f32, rounded after every instruction.
+    pub dtypes: SmallVec<[DType; 6]>,
+    /// `outs[k]` goes to output view `k`, whose dtype must be that register's.
+    pub outs: SmallVec<[Reg; 2]>,
+}
+
+impl Program {
+    /// An empty program.
+    pub fn new() -> Program {
+        Program::default()
+    }
+    fn push(&mut self, inst: Inst, dtype: DType) -> Reg {
+        self.insts.push(inst);
+        self.dtypes.push(dtype);
+        (self.insts.len() - 1) as Reg
+    }
+    /// Loads input `index` of dtype `dtype`.
+    pub fn load(&mut self, index: usize, dtype: DType) -> Reg {
+        self.push(Inst::Load(index as u8), dtype)
+    }
+    /// A constant of `dtype`.
+    pub fn constant(&mut self, value: impl Into<Scalar>, dtype: DType) -> Reg {
+        self.push(Inst::Const(value.into()), dtype)
+    }
+    /// `op(a)`.
+    pub fn un(&mut self, op: UnOp, a: Reg) -> Reg {
+        self.push(Inst::Un(op, a), op.result(self.dtypes[a as usize]))
+    }
+    /// `op(a, b)`.
+    pub fn bin(&mut self, op: BinOp, a: Reg, b: Reg) -> Reg {
+        debug_assert_eq!(self.dtypes[a as usize], self.dtypes[b as usize], "{op:?}");
+        self.push(Inst::Bin(op, a, b), op.result(self.dtypes[a as usize]))
+    }
+    /// `op(a, b, c)`.
+    pub fn tern(&mut self, op: TernOp, a: Reg, b: Reg, c: Reg) -> Reg {
+        debug_assert_eq!(self.dtypes[b as usize], self.dtypes[c as usize], "{op:?}");
+        self.push(Inst::Tern(op, a, b, c), self.dtypes[b as usize])
+    }
+    /// `a` as `dtype`; no instruction when it already is.
+    pub fn cast(&mut self, dtype: DType, a: Reg) -> Reg {
+        if self.dtypes[a as usize] == dtype { a } else { self.push(Inst::Cast(dtype, a), dtype) }
+    }
+    /// Marks `r` as the next output.
+    pub fn out(&mut self, r: Reg) {
+        self.outs.push(r);
+    }
+    /// The dtype of register `r`.
+    pub fn dtype(&self, r: Reg) -> DType {
+        self.dtypes[r as usize]
+    }
+}

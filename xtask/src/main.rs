@@ -1,0 +1,2 @@
+//! `cargo xtask check | test | bench | docs`: the project's own commands.
+fn main() {}
