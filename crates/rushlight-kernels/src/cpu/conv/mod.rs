@@ -1,0 +1,86 @@
+//! Convolutions.
+
+mod geometry;
+mod naive;
+
+use super::matmul::not_implemented;
+use crate::backend::*;
+use crate::*;
+use geometry::{Geometry, Steps, at};
+
+/// A view brought to five dimensions.
+#[derive(Clone, Copy)]
+struct Tensor<P> {
+    ptr: P,
+    steps: Steps,
+}
+
+// SAFETY: stands for a `View` or `ViewMut`, which may cross threads; kernels write disjoint parts.
+unsafe impl<P> Send for Tensor<P> {}
+// SAFETY: as above.
+unsafe impl<P> Sync for Tensor<P> {}
+
+impl<T: Copy> Tensor<*const T> {
+    /// # Safety
+    /// The index lies within the view.
+    unsafe fn read(&self, a: usize, b: usize, i: [usize; 3]) -> T {
+        // SAFETY: the caller's promise.
+        unsafe { *self.ptr.offset(at(&self.steps, a, b, i)) }
+    }
+}
+
+impl<T: Copy> Tensor<*mut T> {
+    /// # Safety
+    /// The index lies within the view, and nobody else touches the element.
+    unsafe fn write(&self, a: usize, b: usize, i: [usize; 3], value: T) {
+        // SAFETY: the caller's promise.
+        unsafe { *self.ptr.offset(at(&self.steps, a, b, i)) = value };
+    }
+}
+
+/// See [`Backend`].
+pub fn conv(x: View, w: View, bias: Option<View>, shape: &ConvShape, out: &mut ViewMut) -> Result<()> {
+    let (g, [sx, sw, sy]) = Geometry::new(x.layout, w.layout, out.layout, shape)?;
+    same_dtype(out.dtype, &[x.dtype, w.dtype, bias.map_or(out.dtype, |b| b.dtype)])?;
+    if let Some(b) = bias.filter(|b| b.shape() != [w.shape()[0]]) {
+        return Err(Error::runtime(format!("conv: expected a bias of shape [{}], but got {:?}", w.shape()[0], b.shape())));
+    }
+    dispatch!(out.dtype, [U8 I8 I16 I32 I64 F16 BF16 F32 F64], T => {
+        let bias = bias.map(|b| Tensor { ptr: b.ptr::<T>(), steps: [b.strides()[0], 0, 0, 0, 0] });
+        let (x, w) = (Tensor { ptr: x.ptr::<T>(), steps: sx }, Tensor { ptr: w.ptr::<T>(), steps: sw });
+        // SAFETY: `Geometry::new` found the shapes right; views stay within their buffers.
+        unsafe { naive::forward(&g, x, w, bias, Tensor { ptr: out.ptr::<T>(), steps: sy }) }
+        Ok(())
+    }, else => Err(not_implemented("conv", out.dtype)))
+}
+
+/// See [`Backend`].
+pub fn conv_input_grad(g: View, w: View, shape: &ConvShape, out: &mut ViewMut) -> Result<()> {
+    let (geometry, [sx, sw, sy]) = Geometry::new(out.layout, w.layout, g.layout, shape)?;
+    same_dtype(out.dtype, &[g.dtype, w.dtype])?;
+    dispatch!(out.dtype, [U8 I8 I16 I32 I64 F16 BF16 F32 F64], T => {
+        let (dy, w) = (Tensor { ptr: g.ptr::<T>(), steps: sy }, Tensor { ptr: w.ptr::<T>(), steps: sw });
+        // SAFETY: as in `conv`.
+        unsafe { naive::input_grad(&geometry, dy, w, Tensor { ptr: out.ptr::<T>(), steps: sx }) }
+        Ok(())
+    }, else => Err(not_implemented("conv_input_grad", out.dtype)))
+}
+
+/// See [`Backend`].
+pub fn conv_weight_grad(g: View, x: View, shape: &ConvShape, out: &mut ViewMut) -> Result<()> {
+    let (geometry, [sx, sw, sy]) = Geometry::new(x.layout, out.layout, g.layout, shape)?;
+    same_dtype(out.dtype, &[g.dtype, x.dtype])?;
+    dispatch!(out.dtype, [U8 I8 I16 I32 I64 F16 BF16 F32 F64], T => {
+        let (dy, x) = (Tensor { ptr: g.ptr::<T>(), steps: sy }, Tensor { ptr: x.ptr::<T>(), steps: sx });
+        // SAFETY: as in `conv`.
+        unsafe { naive::weight_grad(&geometry, dy, x, Tensor { ptr: out.ptr::<T>(), steps: sw }) }
+        Ok(())
+    }, else => Err(not_implemented("conv_weight_grad", out.dtype)))
+}
+
+fn same_dtype(expected: DType, found: &[DType]) -> Result<()> {
+    match found.iter().find(|&&d| d != expected) {
+        Some(d) => Err(Error::runtime(format!("conv: expected all operands to be {expected}, but got {d}"))),
+        None => Ok(()),
+    }
+}

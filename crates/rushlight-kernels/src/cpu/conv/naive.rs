@@ -1,0 +1,84 @@
+//! The definition of a convolution and of its two transposed maps, element by element.
+
+use super::Tensor;
+use super::geometry::{Geometry, index3};
+use crate::cpu::matmul::{Acc, Number};
+use crate::cpu::pool;
+
+/// # Safety
+/// The tensors have the geometry's sizes; `y` overlaps none of the others.
+pub(super) unsafe fn forward<T: Number>(
+    g: &Geometry,
+    x: Tensor<*const T>,
+    w: Tensor<*const T>,
+    bias: Option<Tensor<*const T>>,
+    y: Tensor<*mut T>,
+) {
+    let outputs = g.groups * g.o;
+    pool::run(g.n * outputs, |task| {
+        let (n, o) = (task / outputs, task % outputs);
+        for q in (0..g.result.iter().product()).map(|q| index3(q, g.result)) {
+            let mut sum = T::Acc::ZERO;
+            for c in 0..g.c {
+                for t in (0..g.taps()).map(|t| index3(t, g.kernel)) {
+                    if let [Some(a), Some(b), Some(d)] = std::array::from_fn(|i| g.source(i, q[i], t[i])) {
+                        // SAFETY: the indices lie within the tensors' sizes.
+                        let (x, w) = unsafe { (x.read(n, o / g.o * g.c + c, [a, b, d]), w.read(o, c, t)) };
+                        sum = sum.add(x.widen().mul(w.widen()));
+                    }
+                }
+            }
+            if let Some(bias) = bias {
+                // SAFETY: as above.
+                sum = sum.add(unsafe { bias.read(o, 0, [0; 3]) }.widen());
+            }
+            // SAFETY: as above, and each element belongs to one task.
+            unsafe { y.write(n, o, q, T::narrow(sum)) };
+        }
+    });
+}
+
+/// # Safety
+/// As [`forward`], with `out` in the role of `y`.
+pub(super) unsafe fn input_grad<T: Number>(g: &Geometry, dy: Tensor<*const T>, w: Tensor<*const T>, out: Tensor<*mut T>) {
+    let inputs = g.groups * g.c;
+    pool::run(g.n * inputs, |task| {
+        let (n, c) = (task / inputs, task % inputs);
+        for i in (0..g.image.iter().product()).map(|i| index3(i, g.image)) {
+            let mut sum = T::Acc::ZERO;
+            for o in c / g.c * g.o..(c / g.c + 1) * g.o {
+                for t in (0..g.taps()).map(|t| index3(t, g.kernel)) {
+                    if let [Some(a), Some(b), Some(d)] = std::array::from_fn(|j| g.reader(j, i[j], t[j])) {
+                        // SAFETY: the indices lie within the tensors' sizes.
+                        let (dy, w) = unsafe { (dy.read(n, o, [a, b, d]), w.read(o, c % g.c, t)) };
+                        sum = sum.add(dy.widen().mul(w.widen()));
+                    }
+                }
+            }
+            // SAFETY: as above, and each element belongs to one task.
+            unsafe { out.write(n, c, i, T::narrow(sum)) };
+        }
+    });
+}
+
+/// # Safety
+/// As [`forward`], with `out` in the role of `y`.
+pub(super) unsafe fn weight_grad<T: Number>(g: &Geometry, dy: Tensor<*const T>, x: Tensor<*const T>, out: Tensor<*mut T>) {
+    pool::run(g.groups * g.o * g.c, |task| {
+        let (o, c) = (task / g.c, task % g.c);
+        for t in (0..g.taps()).map(|t| index3(t, g.kernel)) {
+            let mut sum = T::Acc::ZERO;
+            for n in 0..g.n {
+                for q in (0..g.result.iter().product()).map(|q| index3(q, g.result)) {
+                    if let [Some(a), Some(b), Some(d)] = std::array::from_fn(|i| g.source(i, q[i], t[i])) {
+                        // SAFETY: the indices lie within the tensors' sizes.
+                        let (dy, x) = unsafe { (dy.read(n, o, q), x.read(n, o / g.o * g.c + c, [a, b, d])) };
+                        sum = sum.add(dy.widen().mul(x.widen()));
+                    }
+                }
+            }
+            // SAFETY: as above, and each element belongs to one task.
+            unsafe { out.write(o, c, t, T::narrow(sum)) };
+        }
+    });
+}
