@@ -1,6 +1,14 @@
 //! Buffers: aligned, uninitialised blocks of memory from a cache, or memory that somebody else owns.
+//!
+//! Fresh memory is slow, because every page costs a fault when it is first written, so that freed blocks are kept and handed out
+//! again: see [`set_cache_limit`] and [`empty_cache`].
+
+mod cache;
+mod class;
+mod system;
 
 use crate::{Error, ErrorKind, Result};
+use class::Class;
 use std::any::Any;
 use std::ptr::NonNull;
 
@@ -17,7 +25,7 @@ pub struct Buffer {
 
 enum Owner {
     /// From the cache, goes back to it.
-    Cache(std::alloc::Layout),
+    Cache(Class),
     /// Kept alive by this value (a memory map, a `Vec`, a NumPy array); dropped with the buffer.
     #[allow(dead_code, reason = "held for its Drop")]
     Foreign(Box<dyn Any + Send + Sync>),
@@ -30,19 +38,25 @@ unsafe impl Sync for Buffer {}
 
 impl Buffer {
     /// `len` bytes, aligned to [`ALIGN`], with unspecified contents.
+    #[inline]
     pub fn uninit(len: usize) -> Result<Buffer> {
-        let layout = std::alloc::Layout::from_size_align(len.max(1), ALIGN).map_err(|_| out_of_memory(len))?;
-        // SAFETY: the layout has a non-zero size.
-        let ptr = unsafe { std::alloc::alloc(layout) };
-        let ptr = NonNull::new(ptr).ok_or_else(|| out_of_memory(len))?;
-        Ok(Buffer { ptr, len, owner: Owner::Cache(layout) })
+        Ok(Buffer::allocate(len)?.0)
     }
     /// `len` zero bytes.
     pub fn zeroed(len: usize) -> Result<Buffer> {
-        let b = Buffer::uninit(len)?;
-        // SAFETY: the block has `len` bytes and nobody else knows it yet.
-        unsafe { b.ptr.as_ptr().write_bytes(0, len) };
-        Ok(b)
+        let (buffer, zero) = Buffer::allocate(len)?;
+        // Pages fresh from the system are zero, and stay unmapped until somebody writes.
+        if !zero {
+            // SAFETY: the block has `len` bytes and nobody else knows it yet.
+            unsafe { buffer.ptr.as_ptr().write_bytes(0, len) };
+        }
+        Ok(buffer)
+    }
+    #[inline]
+    fn allocate(len: usize) -> Result<(Buffer, bool)> {
+        let class = Class::of(len).ok_or_else(|| out_of_memory(len))?;
+        let (ptr, zero) = cache::allocate(class).ok_or_else(|| out_of_memory(len))?;
+        Ok((Buffer { ptr, len, owner: Owner::Cache(class) }, zero))
     }
     /// Memory that `owner` keeps alive.
     ///
@@ -66,15 +80,61 @@ impl Buffer {
 }
 
 impl Drop for Buffer {
+    #[inline]
     fn drop(&mut self) {
-        if let Owner::Cache(layout) = self.owner {
-            // SAFETY: allocated in `uninit` with this layout, and freed only here.
-            unsafe { std::alloc::dealloc(self.ptr.as_ptr(), layout) }
+        if let Owner::Cache(class) = self.owner {
+            // SAFETY: allocated in `allocate` with this class, and freed only here.
+            unsafe { cache::free(self.ptr, class) }
         }
     }
+}
+
+/// What the library's buffers hold, in bytes of whole blocks (requests are rounded up by at most a factor of two, above 1 MiB by a
+/// quarter). Each thread reports in steps of up to 1 MiB or a thousand calls; the caller's own numbers are exact.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MemoryStats {
+    /// In use now.
+    pub allocated_bytes: usize,
+    /// Most ever in use, since the start or [`reset_peak`].
+    pub peak_bytes: usize,
+    /// Freed, and kept for the next allocation.
+    pub cached_bytes: usize,
+    /// Buffers handed out so far.
+    pub allocations: u64,
+    /// How many of them came from the cache.
+    pub hits: u64,
+}
+
+/// Numbers on the memory of all buffers.
+pub fn memory_stats() -> MemoryStats {
+    cache::stats()
+}
+
+/// Makes the present use the peak.
+pub fn reset_peak() {
+    cache::reset_peak()
+}
+
+/// Gives all cached memory back to the system, except up to a few megabytes of small blocks that each other thread keeps.
+pub fn empty_cache() {
+    cache::empty()
+}
+
+/// Bytes that the cache may hold; a quarter of the machine's (or the container's) memory by default.
+pub fn cache_limit() -> usize {
+    cache::limit()
+}
+
+/// Sets how many bytes the cache may hold. Beyond it the sizes that have not been asked for longest are given back; zero keeps
+/// nothing but each thread's small blocks.
+pub fn set_cache_limit(bytes: usize) {
+    cache::set_limit(bytes)
 }
 
 #[cold]
 fn out_of_memory(len: usize) -> Error {
     Error::new(ErrorKind::OutOfMemory, format!("DefaultCPUAllocator: can't allocate memory: you tried to allocate {len} bytes"))
 }
+
+#[cfg(test)]
+mod tests;
