@@ -8,6 +8,7 @@ pub mod conv;
 pub mod index;
 pub mod matmul;
 pub mod norm;
+mod number;
 pub mod pool;
 pub mod random;
 pub mod reduce;
@@ -15,6 +16,7 @@ pub mod scan;
 pub mod simd;
 pub mod sort;
 pub mod tile;
+mod walk;
 pub mod window;
 
 use crate::backend::*;
