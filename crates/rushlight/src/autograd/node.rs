@@ -1,0 +1,187 @@
+//! The graph: nodes, edges, and how both are dropped without recursion.
+
+use super::hooks::{NodeHook, TensorHook};
+use super::view::ViewOf;
+use super::{Ctx, Grads};
+use crate::storage::Site;
+use crate::{DType, Dims, Result, Tensor};
+use smallvec::SmallVec;
+use std::cell::{Cell, RefCell};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+/// A derivative: from the gradients of a node's outputs to those of its inputs. Made only of ops.
+pub type BackwardFn = Box<dyn Fn(&Ctx, &[Option<Tensor>]) -> Result<Grads> + Send + Sync>;
+
+/// Where the gradient of an input goes.
+#[derive(Clone)]
+pub(crate) enum Edge {
+    /// Nowhere: the input requires none.
+    None,
+    /// To the `grad` of a leaf.
+    Leaf(Tensor),
+    /// To output `.1` of a node.
+    Node(Arc<Node>, usize),
+}
+
+/// Shape and dtype of a value: what its gradient is brought to.
+#[derive(Clone)]
+pub(crate) struct OutMeta {
+    pub(crate) shape: Dims,
+    pub(crate) dtype: DType,
+}
+
+impl OutMeta {
+    pub(crate) fn of(t: &Tensor) -> OutMeta {
+        let d = t.data_ref();
+        OutMeta { shape: d.layout.shape.clone(), dtype: d.dtype }
+    }
+}
+
+/// One recorded op.
+pub struct Node {
+    pub(crate) op: &'static str,
+    pub(crate) seq: u64,
+    pub(crate) edges: SmallVec<[Edge; 2]>,
+    pub(crate) outs: SmallVec<[OutMeta; 1]>,
+    /// Taken when a backward that does not retain the graph has used it.
+    pub(crate) f: Mutex<Option<Arc<BackwardFn>>>,
+    pub(crate) site: Site,
+    pub(crate) extras: Mutex<Extras>,
+}
+
+/// The rare parts of a node.
+#[derive(Default)]
+pub(crate) struct Extras {
+    pub(crate) tensor_hooks: Vec<(u64, usize, TensorHook)>,
+    pub(crate) hooks: Vec<(u64, NodeHook)>,
+    /// Intermediates that asked for their `grad`, by output number.
+    pub(crate) retain: Vec<(usize, Weak<crate::tensor::Inner>)>,
+}
+
+static NEXT: AtomicU64 = AtomicU64::new(0);
+
+impl Node {
+    pub(crate) fn new(op: &'static str, edges: SmallVec<[Edge; 2]>, outs: SmallVec<[OutMeta; 1]>, f: BackwardFn) -> Arc<Node> {
+        Arc::new(Node {
+            op,
+            seq: NEXT.fetch_add(1, Relaxed),
+            edges,
+            outs,
+            f: Mutex::new(Some(Arc::new(f))),
+            site: (op, crate::op::current_site()),
+            extras: Mutex::default(),
+        })
+    }
+    /// PyTorch's name of the node: `MulBackward0` for the op `mul`.
+    pub fn name(&self) -> String {
+        let mut name = String::new();
+        for part in self.op.split('_').filter(|p| !p.is_empty()) {
+            let mut chars = part.chars();
+            name.extend(chars.next().into_iter().flat_map(char::to_uppercase));
+            name.push_str(chars.as_str());
+        }
+        name + "Backward0"
+    }
+    /// The op that made it.
+    pub fn op(&self) -> &'static str {
+        self.op
+    }
+    /// Its number: later ops have larger ones.
+    pub fn sequence_number(&self) -> u64 {
+        self.seq
+    }
+    /// The line that called the op.
+    pub fn location(&self) -> Option<&'static std::panic::Location<'static>> {
+        self.site.1
+    }
+    /// The nodes its gradients go to (leaves and constants are left out).
+    pub fn next_functions(&self) -> Vec<Arc<Node>> {
+        self.edges.iter().filter_map(|e| if let Edge::Node(n, _) = e { Some(n.clone()) } else { None }).collect()
+    }
+    pub(crate) fn extras(&self) -> std::sync::MutexGuard<'_, Extras> {
+        self.extras.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// "op (called at file:line:column)", or as much of it as is known.
+pub(crate) fn describe(site: &Site) -> String {
+    match site.1 {
+        Some(l) => format!("{} at {l}", site.0),
+        None => site.0.to_string(),
+    }
+}
+
+static ANOMALY: AtomicBool = AtomicBool::new(false);
+
+/// Anomaly mode: a backward that produces NaN fails and names the forward op and its line. Process-wide; costs a pass over every gradient.
+pub fn detect_anomaly(on: bool) {
+    ANOMALY.store(on, Relaxed);
+}
+
+/// Whether anomaly mode is on.
+pub fn is_anomaly_enabled() -> bool {
+    ANOMALY.load(Relaxed)
+}
+
+// ---- dropping -------------------------------------------------------------------------------------------------------------------
+//
+// A node owns its inputs' nodes, and a saved tensor owns its node: dropped naively, a chain of a million ops recurses a million
+// frames. So whatever could lead to another node is put on this thread's queue, and only the outermost drop empties it.
+
+/// Things whose drop may reach other nodes.
+pub(crate) struct Grave(#[allow(dead_code, reason = "held for their Drop")] SmallVec<[Part; 2]>);
+
+#[allow(dead_code, reason = "held for their Drop")]
+enum Part {
+    Edges(SmallVec<[Edge; 2]>),
+    Closure(Arc<BackwardFn>),
+    Node(Arc<Node>),
+    View(Box<ViewOf>),
+    Tensor(Tensor),
+}
+
+impl Grave {
+    pub(crate) fn of(node: Option<Arc<Node>>, view: Option<Box<ViewOf>>, tensor: Option<Tensor>) -> Grave {
+        Grave(node.map(Part::Node).into_iter().chain(view.map(Part::View)).chain(tensor.map(Part::Tensor)).collect())
+    }
+}
+
+thread_local! {
+    static QUEUE: RefCell<Vec<Part>> = const { RefCell::new(Vec::new()) };
+    static DRAINING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Drops `grave` without recursion.
+pub(crate) fn bury(grave: Grave) {
+    if grave.0.is_empty() {
+        return;
+    }
+    let mut parts = Some(grave.0);
+    // While a thread is torn down its queue may be gone; then plain drops are all that is left.
+    let _ = QUEUE.try_with(|q| q.borrow_mut().extend(parts.take().into_iter().flatten()));
+    drop(parts);
+    let _ = DRAINING.try_with(|draining| {
+        if draining.replace(true) {
+            return;
+        }
+        while let Some(part) = QUEUE.try_with(|q| q.borrow_mut().pop()).ok().flatten() {
+            drop(part);
+        }
+        draining.set(false);
+    });
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let mut parts = SmallVec::new();
+        let edges = std::mem::take(&mut self.edges);
+        if edges.iter().any(|e| !matches!(e, Edge::None)) {
+            parts.push(Part::Edges(edges));
+        }
+        if let Some(f) = self.f.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
+            parts.push(Part::Closure(f));
+        }
+        bury(Grave(parts));
+    }
+}

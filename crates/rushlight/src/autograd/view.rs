@@ -1,0 +1,104 @@
+//! Views: which tensor a view was cut from, and how to cut it again.
+//!
+//! A view keeps a replay closure. When its base has been written to, through the base or through any other view, the view's own
+//! history is out of date; it is rebuilt by replaying the view on the base, which is differentiable like any other op.
+
+use super::node::BackwardFn;
+use super::{Save, enable_grad, is_grad_enabled, mode};
+use crate::{Layout, Result, Tensor};
+use std::sync::Arc;
+
+pub(crate) type Replay = Arc<dyn Fn(&Tensor) -> Result<Tensor> + Send + Sync>;
+
+/// How a view came about, which decides whether it may be written through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ViewKind {
+    /// The only result of a recorded op.
+    Single,
+    /// One of several results (`split`, `unbind`).
+    Multi,
+    /// Made while grad mode was off.
+    NoGrad,
+}
+
+pub(crate) struct ViewOf {
+    pub(crate) base: Tensor,
+    pub(crate) replay: Replay,
+    /// The storage's state for which the view's own `grad_fn` is right.
+    pub(crate) seen: (u64, u32),
+    pub(crate) kind: ViewKind,
+}
+
+/// The elements of `x` under `layout`, as a differentiable view. `replay` makes the same view of another tensor of x's shape.
+pub(crate) fn view_of(
+    x: &Tensor,
+    layout: Layout,
+    replay: impl Fn(&Tensor) -> Result<Tensor> + Send + Sync + 'static,
+    f: impl FnOnce(&Save) -> BackwardFn,
+) -> Result<Tensor> {
+    let y = Tensor::from_data(x.data_ref().with_layout(layout)).with_grad([x], f)?;
+    link(&y, x, ViewKind::Single, Arc::new(replay));
+    Ok(y)
+}
+
+/// Notes that `y` is a view of `x`. The base of a view of a view is the first one's base.
+pub(crate) fn link(y: &Tensor, x: &Tensor, kind: ViewKind, replay: Replay) {
+    if mode::is_inference() {
+        return;
+    }
+    let kind = if is_grad_enabled() { kind } else { ViewKind::NoGrad };
+    let view = match &x.auto().view {
+        None => ViewOf { base: x.clone(), replay, seen: y.stamp(), kind },
+        Some(outer) => {
+            let first = outer.replay.clone();
+            let replay: Replay = Arc::new(move |b| replay(&first(b)?));
+            let kind = if kind == ViewKind::Single { outer.kind } else { kind };
+            ViewOf { base: outer.base.clone(), replay, seen: y.stamp(), kind }
+        }
+    };
+    y.auto_mut().view = Some(Box::new(view));
+}
+
+/// Whether a view requires a gradient because its base does; `None` for what is not a view.
+pub(crate) fn requires_grad_through_base(x: &Tensor) -> Option<bool> {
+    let base = {
+        let auto = x.auto();
+        let view = auto.view.as_ref()?;
+        if auto.requires_grad || auto.grad_fn.is_some() || view.kind == ViewKind::NoGrad {
+            return Some(auto.requires_grad || auto.grad_fn.is_some());
+        }
+        view.base.clone()
+    };
+    Some(base.requires_grad())
+}
+
+/// Brings a view's history up to date with its base.
+pub(crate) fn refresh(x: &Tensor) -> Result<()> {
+    let now = x.stamp();
+    let (base, replay) = {
+        let auto = x.auto();
+        match &auto.view {
+            Some(v) if v.seen != now && v.kind != ViewKind::NoGrad => (v.base.clone(), v.replay.clone()),
+            _ => return Ok(()),
+        }
+    };
+    let fresh = if base.requires_grad() {
+        let _guard = enable_grad();
+        let fresh = replay(&base)?;
+        let mut auto = fresh.auto_mut();
+        Some((auto.grad_fn.take(), auto.output_nr))
+    } else {
+        None
+    };
+    let mut auto = x.auto_mut();
+    if let Some(view) = &mut auto.view {
+        view.seen = now;
+    }
+    let old = fresh.and_then(|(node, nr)| {
+        auto.output_nr = nr;
+        std::mem::replace(&mut auto.grad_fn, node)
+    });
+    drop(auto);
+    super::node::bury(super::node::Grave::of(old, None, None));
+    Ok(())
+}

@@ -1,0 +1,258 @@
+//! What ops of a family have in common: promotion, broadcasting, output layout and the call to the backend.
+
+use crate::autograd::node::BackwardFn;
+use crate::autograd::{self, Save};
+use crate::storage::{self, Data};
+use crate::{BinOp, DType, Dims, Error, Layout, Program, Result, Scalar, Tensor, TernOp, UnOp, promote};
+use rushlight_kernels::backend::Backend;
+use rushlight_kernels::cpu::Cpu;
+use rushlight_kernels::layout::{broadcast_shapes, contiguous_strides};
+use rushlight_kernels::{Reg, Strides};
+use smallvec::SmallVec;
+
+/// The backend of the only device there is so far.
+pub(crate) fn backend() -> &'static dyn Backend {
+    &Cpu
+}
+
+/// Dimension `dim` of a tensor with `rank` dimensions; negative counts from the end. A zero-dim tensor has a dimension 0 to name.
+pub(crate) fn dim(dim: i64, rank: usize) -> Result<usize> {
+    let n = rank.max(1) as i64;
+    if dim < -n || dim >= n {
+        return Err(Error::index(format!("Dimension out of range (expected to be in range of [{}, {}], but got {dim})", -n, n - 1)));
+    }
+    Ok(if dim < 0 { dim + n } else { dim } as usize)
+}
+
+/// Several dimensions, sorted; `None` or an empty list means all of them. A dimension named twice is an error.
+pub(crate) fn dims(list: Option<&[i64]>, rank: usize) -> Result<Dims> {
+    let Some(list) = list.filter(|l| !l.is_empty()) else { return Ok((0..rank).collect()) };
+    let mut out = Dims::new();
+    for &d in list {
+        let d = dim(d, rank)?;
+        if out.contains(&d) {
+            return Err(Error::runtime(format!("dim {d} appears multiple times in the list of dims")));
+        }
+        out.push(d);
+    }
+    // A zero-dim tensor's only dimension does not exist.
+    out.retain(|d| *d < rank);
+    out.sort_unstable();
+    Ok(out)
+}
+
+/// A pointwise op being put together: operands become registers, instructions are added, and `run` computes the result.
+///
+/// ```ignore
+/// let mut k = Pointwise::new();
+/// let (a, b) = (k.input(x), k.input(y));
+/// let common = k.common();
+/// let (a, b) = (k.cast(common, a), k.cast(common, b));
+/// let r = k.bin(BinOp::Add, a, b)?;
+/// k.run(r)
+/// ```
+pub(crate) struct Pointwise {
+    program: Program,
+    ins: SmallVec<[Data; 3]>,
+    /// Every operand, numbers included: they decide the common dtype.
+    operands: SmallVec<[Data; 3]>,
+}
+
+impl Pointwise {
+    pub(crate) fn new() -> Pointwise {
+        Pointwise { program: Program::new(), ins: SmallVec::new(), operands: SmallVec::new() }
+    }
+    /// An operand, in its own dtype. A bare number becomes a constant and costs no memory access.
+    pub(crate) fn input(&mut self, x: &Tensor) -> Reg {
+        let data = x.data();
+        let reg = match data.wrapped.then(|| x.try_to_scalar()) {
+            Some(Ok(number)) => self.program.constant(number, data.dtype),
+            _ => {
+                self.ins.push(data.clone());
+                self.program.load(self.ins.len() - 1, data.dtype)
+            }
+        };
+        self.operands.push(data);
+        reg
+    }
+    /// The dtype that the operands so far promote to.
+    pub(crate) fn common(&self) -> DType {
+        promote::promote(&self.operands)
+    }
+    /// As `common`; integers and bools go to the default float.
+    pub(crate) fn common_float(&self) -> DType {
+        Some(self.common()).filter(|d| d.is_float()).unwrap_or_else(promote::default_dtype)
+    }
+    pub(crate) fn constant(&mut self, value: impl Into<Scalar>, dtype: DType) -> Reg {
+        self.program.constant(value, dtype)
+    }
+    pub(crate) fn cast(&mut self, dtype: DType, r: Reg) -> Reg {
+        self.program.cast(dtype, r)
+    }
+    pub(crate) fn dtype(&self, r: Reg) -> DType {
+        self.program.dtype(r)
+    }
+    pub(crate) fn un(&mut self, op: UnOp, a: Reg) -> Result<Reg> {
+        accept(op.accepts(self.dtype(a)), self.dtype(a))?;
+        Ok(self.program.un(op, a))
+    }
+    pub(crate) fn bin(&mut self, op: BinOp, a: Reg, b: Reg) -> Result<Reg> {
+        accept(op.accepts(self.dtype(a)), self.dtype(a))?;
+        Ok(self.program.bin(op, a, b))
+    }
+    pub(crate) fn tern(&mut self, op: TernOp, a: Reg, b: Reg, c: Reg) -> Result<Reg> {
+        accept(op.accepts(self.dtype(b)), self.dtype(b))?;
+        Ok(self.program.tern(op, a, b, c))
+    }
+    /// Computes register `r` for every element of the broadcast operands. Checks come before any allocation.
+    pub(crate) fn run(self, r: Reg) -> Result<Tensor> {
+        Ok(self.run_many(&[r])?.pop().expect("one register was asked for"))
+    }
+    /// As `run`, for several registers in one pass.
+    pub(crate) fn run_many(mut self, regs: &[Reg]) -> Result<Vec<Tensor>> {
+        let shape = common_shape(&self.operands)?;
+        let layout = Layout { strides: output_strides(&shape, &self.ins), shape, offset: 0 };
+        let mut specs: SmallVec<[(Layout, DType); 2]> = SmallVec::new();
+        for &r in regs {
+            self.program.out(r);
+            specs.push((layout.clone(), self.program.dtype(r)));
+        }
+        for d in &mut self.ins {
+            *d = d.expand(&layout.shape)?;
+        }
+        let outs = storage::compute_many(&specs, &self.ins, |ins, outs| backend().pointwise(&self.program, ins, outs))?;
+        Ok(outs.into_iter().map(Tensor::from_data).collect())
+    }
+    /// Writes registers into existing tensors of the broadcast shape, in one pass. Each target may be one of the inputs. No history is recorded:
+    /// for optimizers and running statistics.
+    pub(crate) fn run_into(mut self, outs: &[(Reg, &Tensor)]) -> Result<()> {
+        let mut targets: SmallVec<[Data; 3]> = SmallVec::new();
+        for &(r, t) in outs {
+            autograd::inplace::check(t)?;
+            let target = t.data();
+            let r = self.program.cast(target.dtype, r);
+            self.program.out(r);
+            targets.push(target);
+        }
+        let shape = targets[0].layout.shape.clone();
+        for d in &mut self.ins {
+            *d = d.expand(&shape)?;
+        }
+        storage::write(&targets, &self.ins, |outs, ins| backend().pointwise(&self.program, ins, outs))
+    }
+}
+
+fn accept(ok: bool, dtype: DType) -> Result<()> {
+    if ok { Ok(()) } else { Err(unsupported(dtype)) }
+}
+
+/// PyTorch's text for an op without a kernel for a dtype.
+#[cold]
+pub(crate) fn unsupported(dtype: DType) -> Error {
+    Error::not_implemented(format!("\"{}\" not implemented for '{}'", crate::op::current_op(), dtype.scalar_type_name()))
+}
+
+fn common_shape(operands: &[Data]) -> Result<Dims> {
+    let mut shape = operands.first().map(|d| d.layout.shape.clone()).unwrap_or_default();
+    for d in operands.iter().skip(1) {
+        if d.layout.shape != shape {
+            shape = broadcast(&shape, &d.layout.shape)?;
+        }
+    }
+    Ok(shape)
+}
+
+/// The shape that `a` and `b` broadcast to, or PyTorch's error with both shapes.
+pub(crate) fn broadcast(a: &[usize], b: &[usize]) -> Result<Dims> {
+    broadcast_shapes(a, b).ok_or_else(|| {
+        let rank = a.len().max(b.len());
+        let at = |s: &[usize], i: usize| if i + s.len() >= rank { s[i + s.len() - rank] } else { 1 };
+        let bad = (0..rank).rev().find(|&i| at(a, i) != at(b, i) && at(a, i) != 1 && at(b, i) != 1).expect("some dimension does not fit");
+        Error::runtime(format!(
+            "{}: The size of tensor a ({}) must match the size of tensor b ({}) at non-singleton dimension {bad} (shapes {a:?} and {b:?})",
+            crate::op::current_op(),
+            at(a, bad),
+            at(b, bad)
+        ))
+    })
+}
+
+/// Strides of the result, as PyTorch's TensorIterator chooses them: dense, in the order of the operands' own strides, so that an op on
+/// transposed tensors gives a transposed result.
+fn output_strides(shape: &Dims, ins: &[Data]) -> Strides {
+    if ins.iter().all(|d| d.layout.shape != *shape || d.layout.is_contiguous()) {
+        return contiguous_strides(shape);
+    }
+    let expanded: SmallVec<[Layout; 3]> = ins.iter().filter_map(|d| d.layout.broadcast_to(shape)).collect();
+    // From the fastest dimension to the slowest. Operands vote in order; the first clear answer counts, broadcast operands abstain.
+    let mut order: SmallVec<[usize; 6]> = (0..shape.len()).rev().collect();
+    let slower = |a: usize, b: usize| -> Option<bool> {
+        for l in &expanded {
+            let (x, y) = (l.strides[a].unsigned_abs(), l.strides[b].unsigned_abs());
+            if x == 0 || y == 0 {
+                continue;
+            }
+            if x != y {
+                return Some(x > y);
+            }
+            if shape[a] > shape[b] {
+                return Some(true);
+            }
+        }
+        None
+    };
+    for i in 1..order.len() {
+        let mut at = i;
+        for j in (0..i).rev() {
+            match slower(order[j], order[at]) {
+                Some(true) => {
+                    order.swap(j, at);
+                    at = j;
+                }
+                Some(false) => break,
+                None => {}
+            }
+        }
+    }
+    let mut strides: Strides = SmallVec::from_elem(1, shape.len());
+    let mut step = 1isize;
+    for &d in &order {
+        strides[d] = step;
+        step *= shape[d].max(1) as isize;
+    }
+    strides
+}
+
+/// `op(x)`; integers go to the default float where `op` takes only floats.
+pub(crate) fn unary(op: UnOp, x: &Tensor) -> Result<Tensor> {
+    let mut k = Pointwise::new();
+    let mut a = k.input(x);
+    if !op.accepts(k.dtype(a)) && !k.dtype(a).is_float() && op.accepts(promote::default_dtype()) {
+        a = k.cast(promote::default_dtype(), a);
+    }
+    let r = k.un(op, a)?;
+    k.run(r)
+}
+
+/// `op(a, b)` in their common dtype; integers go to the default float where `op` takes only floats.
+pub(crate) fn binary(op: BinOp, a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    let mut k = Pointwise::new();
+    let (a, b) = (k.input(a), k.input(b));
+    let mut common = k.common();
+    if !op.accepts(common) && !common.is_float() && op.accepts(promote::default_dtype()) {
+        common = promote::default_dtype();
+    }
+    let (a, b) = (k.cast(common, a), k.cast(common, b));
+    let r = k.bin(op, a, b)?;
+    k.run(r)
+}
+
+/// A view of `x` under `layout`; `replay` makes the same view of another tensor of x's shape, `f` gives the derivative.
+pub(crate) fn view_as(
+    x: &Tensor,
+    layout: Layout,
+    replay: impl Fn(&Tensor) -> Result<Tensor> + Send + Sync + 'static,
+    f: impl FnOnce(&Save) -> BackwardFn,
+) -> Result<Tensor> {
+    autograd::view::view_of(x, layout, replay, f)
+}

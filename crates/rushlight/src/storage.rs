@@ -1,0 +1,220 @@
+//! Storage: the memory behind tensors, and its two doors.
+//!
+//! Invariants:
+//! - Bytes are read under [`read`] and written under [`write`], never otherwise; several storages are locked in address order,
+//!   each once, so one op may name the same storage many times and two ops never wait for each other in a circle.
+//! - Every write raises the version by one and notes which op did it and from which line.
+//! - A kernel's fresh output is not in a `Storage` yet: it needs no lock.
+
+use crate::{DType, Error, Result};
+use rushlight_kernels::backend::{View, ViewMut};
+use rushlight_kernels::{Buffer, Layout};
+use smallvec::SmallVec;
+use std::panic::Location;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+/// An op and the line that called it.
+pub(crate) type Site = (&'static str, Option<&'static Location<'static>>);
+
+/// A block of memory shared by a tensor and its views.
+pub struct Storage {
+    state: RwLock<State>,
+    /// Tells storages apart for ever: an address may be used again.
+    id: u64,
+    writes: AtomicU32,
+    /// Writes to the storages that this one has replaced.
+    before: AtomicU32,
+}
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(0);
+
+struct State {
+    buffer: Buffer,
+    last_write: Option<Site>,
+}
+
+impl Storage {
+    /// Takes over `buffer`.
+    pub(crate) fn new(buffer: Buffer) -> Arc<Storage> {
+        Arc::new(Storage {
+            state: RwLock::new(State { buffer, last_write: None }),
+            id: NEXT_ID.fetch_add(1, Relaxed),
+            writes: AtomicU32::new(0),
+            before: AtomicU32::new(0),
+        })
+    }
+    /// How often it has been written to.
+    pub fn version(&self) -> u32 {
+        self.before.load(Relaxed).wrapping_add(self.writes.load(Relaxed))
+    }
+    /// Which storage, and after how many writes: equal stamps mean equal contents.
+    pub(crate) fn stamp(&self) -> (u64, u32) {
+        (self.id, self.writes.load(Relaxed))
+    }
+    /// Continues the version count of a storage that this one replaces, after a write by the current op.
+    pub(crate) fn succeed(&self, old: &Storage) {
+        self.before.store(old.version().wrapping_add(1).wrapping_sub(self.writes.load(Relaxed)), Relaxed);
+        self.guard_mut().last_write = Some((crate::op::current_op(), crate::op::current_site()));
+    }
+    /// The op that wrote last.
+    pub(crate) fn last_write(&self) -> Option<Site> {
+        self.guard().last_write
+    }
+    /// Size in bytes.
+    pub fn nbytes(&self) -> usize {
+        self.guard().buffer.len()
+    }
+    /// Address of the first byte: an identity for tests and diagnostics, not a way in.
+    pub fn data_ptr(&self) -> usize {
+        self.guard().buffer.as_ptr() as usize
+    }
+    // A kernel that panicked has left unspecified numbers, not broken memory: a poisoned lock is as good as any.
+    fn guard(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+    fn guard_mut(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a tensor points at: a storage, where in it, and what the elements are. A snapshot: cheap to clone, and never changed in place.
+#[derive(Clone)]
+pub(crate) struct Data {
+    pub(crate) storage: Arc<Storage>,
+    pub(crate) layout: Layout,
+    pub(crate) dtype: DType,
+    /// A Python or Rust number in a tensor's clothes: it has the lowest priority in promotion.
+    pub(crate) wrapped: bool,
+}
+
+impl Data {
+    /// A whole, contiguous tensor over `buffer`.
+    pub(crate) fn new(buffer: Buffer, layout: Layout, dtype: DType) -> Data {
+        Data { storage: Storage::new(buffer), layout, dtype, wrapped: false }
+    }
+    /// The same memory seen through `layout`.
+    pub(crate) fn with_layout(&self, layout: Layout) -> Data {
+        Data { storage: self.storage.clone(), layout, dtype: self.dtype, wrapped: false }
+    }
+    /// Broadcast to `shape`, or an error that shows both shapes.
+    pub(crate) fn expand(&self, shape: &[usize]) -> Result<Data> {
+        if self.layout.shape.as_slice() == shape {
+            return Ok(self.clone());
+        }
+        let layout = self.layout.broadcast_to(shape).ok_or_else(|| {
+            Error::runtime(format!("{}: shape {:?} does not broadcast to {shape:?}", crate::op::current_op(), self.layout.shape.as_slice()))
+        })?;
+        Ok(self.with_layout(layout))
+    }
+}
+
+enum Guard<'a> {
+    Read(RwLockReadGuard<'a, State>),
+    Write(RwLockWriteGuard<'a, State>),
+}
+
+impl Guard<'_> {
+    fn buffer(&self) -> &Buffer {
+        match self {
+            Guard::Read(g) => &g.buffer,
+            Guard::Write(g) => &g.buffer,
+        }
+    }
+}
+
+/// Storages locked in address order, each once.
+struct Guards<'a>(SmallVec<[(*const Storage, Guard<'a>); 4]>);
+
+impl<'a> Guards<'a> {
+    fn lock(writes: &'a [Data], reads: &'a [Data]) -> Guards<'a> {
+        let mut wanted: SmallVec<[(&'a Storage, bool); 4]> =
+            writes.iter().map(|d| (&*d.storage, true)).chain(reads.iter().map(|d| (&*d.storage, false))).collect();
+        // Same address: the write request sorts first and wins.
+        wanted.sort_by_key(|&(s, w)| (s as *const Storage as usize, !w));
+        wanted.dedup_by_key(|&mut (s, _)| s as *const Storage);
+        Guards(
+            wanted.into_iter().map(|(s, w)| (s as *const _, if w { Guard::Write(s.guard_mut()) } else { Guard::Read(s.guard()) })).collect(),
+        )
+    }
+    fn buffer(&self, d: &Data) -> &Buffer {
+        let key = Arc::as_ptr(&d.storage);
+        self.0.iter().find(|(s, _)| *s == key).map(|(_, g)| g.buffer()).expect("every operand's storage was locked")
+    }
+    #[allow(unsafe_code)]
+    fn view<'b>(&'b self, d: &'b Data) -> Result<View<'b>> {
+        // SAFETY: the storage is locked, for reading or by the very call that writes it; bools enter only through checked constructors.
+        unsafe { View::new(self.buffer(d), &d.layout, d.dtype) }
+    }
+    #[allow(unsafe_code)]
+    fn view_mut<'b>(&'b self, d: &'b Data) -> Result<ViewMut<'b>> {
+        // SAFETY: the storage is locked for writing by this call; callers give no two overlapping outputs.
+        unsafe { ViewMut::new(self.buffer(d), &d.layout, d.dtype) }
+    }
+}
+
+/// The reading door: runs `f` with a view of each operand.
+pub(crate) fn read<R>(operands: &[Data], f: impl FnOnce(&[View]) -> Result<R>) -> Result<R> {
+    let guards = Guards::lock(&[], operands);
+    let views = operands.iter().map(|d| guards.view(d)).collect::<Result<SmallVec<[View; 4]>>>()?;
+    f(&views)
+}
+
+/// The writing door: runs `f` with writable views of `outs` and views of `ins`, then raises each output's version.
+/// The outputs must not overlap each other; an input that shares memory with an output must be exactly that output, or a copy.
+pub(crate) fn write<R>(outs: &[Data], ins: &[Data], f: impl FnOnce(&mut [ViewMut], &[View]) -> Result<R>) -> Result<R> {
+    let mut guards = Guards::lock(outs, ins);
+    let result = {
+        let views = ins.iter().map(|d| guards.view(d)).collect::<Result<SmallVec<[View; 4]>>>()?;
+        let mut out_views = outs.iter().map(|d| guards.view_mut(d)).collect::<Result<SmallVec<[ViewMut; 2]>>>()?;
+        f(&mut out_views, &views)
+    };
+    let site = (crate::op::current_op(), crate::op::current_site());
+    for (s, guard) in &mut guards.0 {
+        if let Guard::Write(g) = guard {
+            g.last_write = Some(site);
+            let written = outs.iter().find(|d| Arc::as_ptr(&d.storage) == *s).expect("a write guard belongs to an output");
+            written.storage.writes.fetch_add(1, Relaxed);
+        }
+    }
+    result
+}
+
+/// Allocates outputs of the given layouts and dtypes, and runs `kernel` over them and views of `ins`.
+#[allow(unsafe_code)]
+pub(crate) fn compute_many(
+    outs: &[(Layout, DType)],
+    ins: &[Data],
+    kernel: impl FnOnce(&[View], &mut [ViewMut]) -> Result<()>,
+) -> Result<SmallVec<[Data; 2]>> {
+    let guards = Guards::lock(&[], ins);
+    let views = ins.iter().map(|d| guards.view(d)).collect::<Result<SmallVec<[View; 4]>>>()?;
+    let buffers = outs.iter().map(|(l, d)| alloc(l, *d)).collect::<Result<SmallVec<[Buffer; 2]>>>()?;
+    {
+        let mut out_views = SmallVec::<[ViewMut; 2]>::new();
+        for (b, (l, d)) in buffers.iter().zip(outs) {
+            // SAFETY: the buffer is new, so this view is the only access; kernels write every element before anyone reads one.
+            out_views.push(unsafe { ViewMut::new(b, l, *d)? });
+        }
+        kernel(&views, &mut out_views)?;
+    }
+    Ok(buffers.into_iter().zip(outs).map(|(b, (l, d))| Data::new(b, l.clone(), *d)).collect())
+}
+
+/// [`compute_many`] with one output.
+pub(crate) fn compute(layout: Layout, dtype: DType, ins: &[Data], kernel: impl FnOnce(&[View], &mut ViewMut) -> Result<()>) -> Result<Data> {
+    let outs = compute_many(&[(layout, dtype)], ins, |views, outs| kernel(views, &mut outs[0]))?;
+    Ok(outs.into_iter().next().expect("one output was asked for"))
+}
+
+/// Memory for a dense layout.
+pub(crate) fn alloc(layout: &Layout, dtype: DType) -> Result<Buffer> {
+    Buffer::uninit(nbytes(&layout.shape, dtype)?)
+}
+
+/// Bytes that `shape` takes, or the error that PyTorch gives where the product overflows.
+pub(crate) fn nbytes(shape: &[usize], dtype: DType) -> Result<usize> {
+    rushlight_kernels::layout::checked_numel(shape)
+        .and_then(|n| n.checked_mul(dtype.size()))
+        .ok_or_else(|| Error::runtime(format!("Storage size calculation overflowed with sizes={shape:?}")))
+}

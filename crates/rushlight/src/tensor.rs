@@ -1,0 +1,277 @@
+//! `Tensor`: a cheap handle on data and on its place in the autograd graph.
+
+use crate::autograd::Auto;
+use crate::error::or_panic;
+use crate::op::AsInts;
+use crate::storage::{self, Data, Storage};
+use crate::{DType, Dims, Error, Layout, Result, Scalar, Strides};
+use rushlight_kernels::{Buffer, Element, dispatch};
+use std::ptr::NonNull;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+/// An n-dimensional array of one [`DType`], which may take part in automatic differentiation.
+///
+/// Cloning copies the handle, not the data (use [`Tensor::copy`] for that). Handles may be sent to and shared between threads.
+#[derive(Clone)]
+pub struct Tensor(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    data: RwLock<Data>,
+    auto: RwLock<Auto>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // History may be a million nodes long: hand it to the iterative dropper instead of recursing.
+        let auto = self.auto.get_mut().unwrap_or_else(PoisonError::into_inner);
+        crate::autograd::node::bury(auto.take_history());
+    }
+}
+
+/// The shape given with a list of data has other sizes than the data.
+#[cold]
+fn wrong_count(shape: &[usize], given: usize) -> Error {
+    Error::runtime(format!("shape '{shape:?}' is invalid for input of size {given}"))
+}
+
+/// Sizes from integers, which must not be negative.
+pub(crate) fn sizes(ints: &[i64]) -> Result<Dims> {
+    if let Some(bad) = ints.iter().find(|&&i| i < 0) {
+        return Err(Error::runtime(format!("Trying to create tensor with negative dimension {bad}: {ints:?}")));
+    }
+    Ok(ints.iter().map(|&i| i as usize).collect())
+}
+
+impl Tensor {
+    // ---- making one -------------------------------------------------------------------------------------------------------
+
+    pub(crate) fn from_data(data: Data) -> Tensor {
+        Tensor(Arc::new(Inner { data: RwLock::new(data), auto: RwLock::new(Auto::new()) }))
+    }
+    /// A tensor of `shape` that takes over the elements of `values` (row-major) without copying.
+    ///
+    /// # Panics
+    /// If the number of values is not the shape's.
+    #[track_caller]
+    pub fn from_vec<T: Element>(values: Vec<T>, shape: impl AsInts) -> Tensor {
+        or_panic(Tensor::try_from_vec(values, shape))
+    }
+    /// As [`Tensor::from_vec`], with an error instead of a panic.
+    #[allow(unsafe_code)]
+    pub fn try_from_vec<T: Element>(mut values: Vec<T>, shape: impl AsInts) -> Result<Tensor> {
+        let shape = sizes(&shape.as_ints())?;
+        if rushlight_kernels::layout::checked_numel(&shape) != Some(values.len()) {
+            return Err(wrong_count(&shape, values.len()));
+        }
+        let ptr = NonNull::new(values.as_mut_ptr().cast::<u8>()).expect("a Vec's pointer is never null");
+        let len = std::mem::size_of_val(values.as_slice());
+        // SAFETY: the Vec moves into the buffer as its owner; moving a Vec does not move its elements.
+        let buffer = unsafe { Buffer::foreign(ptr, len, Box::new(values)) };
+        Ok(Tensor::from_data(Data::new(buffer, Layout::contiguous(&shape), T::DTYPE)))
+    }
+    /// A copy of `values` in the given shape.
+    #[track_caller]
+    pub fn from_slice<T: Element>(values: &[T], shape: impl AsInts) -> Tensor {
+        Tensor::from_vec(values.to_vec(), shape)
+    }
+    /// A zero-dim tensor of `value`'s own dtype.
+    pub fn scalar<T: Element>(value: T) -> Tensor {
+        Tensor::from_vec(vec![value], [0i64; 0])
+    }
+    /// A number in a tensor's clothes: zero-dim, and of the lowest priority in promotion, as Python numbers are in PyTorch.
+    pub fn wrapped_number(value: Scalar) -> Tensor {
+        let t = dispatch!(value.dtype(), T => Tensor::scalar(value.to::<T>()));
+        t.data_mut().wrapped = true;
+        t
+    }
+    /// A tensor over bytes that are `dtype`s, row-major. Fails if their number is not the shape's; bools other than 0 become 1.
+    pub fn from_bytes(bytes: &[u8], dtype: DType, shape: impl AsInts) -> Result<Tensor> {
+        let shape = sizes(&shape.as_ints())?;
+        if storage::nbytes(&shape, dtype)? != bytes.len() {
+            return Err(wrong_count(&shape, bytes.len() / dtype.size()));
+        }
+        let t = Tensor::from_data(storage::compute(Layout::contiguous(&shape), dtype, &[], |_, out| {
+            fill_bytes(out.ptr::<u8>(), bytes, dtype);
+            Ok(())
+        })?);
+        Ok(t)
+    }
+    /// A tensor over foreign memory, without copying.
+    ///
+    /// # Safety
+    /// As [`Buffer::foreign`]; bytes of a bool tensor are all 0 or 1.
+    #[allow(unsafe_code)]
+    pub unsafe fn from_buffer(buffer: Buffer, layout: Layout, dtype: DType) -> Result<Tensor> {
+        layout.check_fits(buffer.len() / dtype.size())?;
+        Ok(Tensor::from_data(Data::new(buffer, layout, dtype)))
+    }
+
+    // ---- looking at it ----------------------------------------------------------------------------------------------------
+
+    /// A snapshot of what it points at.
+    pub(crate) fn data(&self) -> Data {
+        self.data_ref().clone()
+    }
+    pub(crate) fn data_ref(&self) -> RwLockReadGuard<'_, Data> {
+        self.0.data.read().unwrap_or_else(PoisonError::into_inner)
+    }
+    pub(crate) fn data_mut(&self) -> RwLockWriteGuard<'_, Data> {
+        self.0.data.write().unwrap_or_else(PoisonError::into_inner)
+    }
+    pub(crate) fn auto(&self) -> RwLockReadGuard<'_, Auto> {
+        self.0.auto.read().unwrap_or_else(PoisonError::into_inner)
+    }
+    pub(crate) fn auto_mut(&self) -> RwLockWriteGuard<'_, Auto> {
+        self.0.auto.write().unwrap_or_else(PoisonError::into_inner)
+    }
+    /// Sizes of the dimensions.
+    pub fn shape(&self) -> Dims {
+        self.data_ref().layout.shape.clone()
+    }
+    /// Size of dimension `dim`; negative counts from the end.
+    ///
+    /// # Panics
+    /// If there is no such dimension.
+    #[track_caller]
+    pub fn size(&self, dim: i64) -> usize {
+        let d = or_panic(crate::ops::dim(dim, self.rank()));
+        self.data_ref().layout.shape.get(d).copied().unwrap_or(1)
+    }
+    /// Steps between neighbours, in elements.
+    pub fn strides(&self) -> Strides {
+        self.data_ref().layout.strides.clone()
+    }
+    /// Where the first element lies in the storage, in elements.
+    pub fn storage_offset(&self) -> usize {
+        self.data_ref().layout.offset
+    }
+    /// Shape, strides and offset.
+    pub fn layout(&self) -> Layout {
+        self.data_ref().layout.clone()
+    }
+    /// Number of dimensions (PyTorch's `ndim`).
+    pub fn rank(&self) -> usize {
+        self.data_ref().layout.rank()
+    }
+    /// Number of elements.
+    pub fn numel(&self) -> usize {
+        self.data_ref().layout.numel()
+    }
+    /// Element type.
+    pub fn dtype(&self) -> DType {
+        self.data_ref().dtype
+    }
+    /// Whether the elements lie row-major without gaps.
+    pub fn is_contiguous(&self) -> bool {
+        self.data_ref().layout.is_contiguous()
+    }
+    /// The memory it shares with its views.
+    pub fn storage(&self) -> Arc<Storage> {
+        self.data_ref().storage.clone()
+    }
+    /// How often its memory has been written to (PyTorch's `_version`).
+    pub fn version(&self) -> u32 {
+        self.data_ref().storage.version()
+    }
+    /// Which memory it has, and in which state.
+    pub(crate) fn stamp(&self) -> (u64, u32) {
+        self.data_ref().storage.stamp()
+    }
+    /// Whether both handles are the same tensor.
+    pub fn is_same(&self, other: &Tensor) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+    /// Whether both tensors lie in the same storage.
+    pub fn shares_storage(&self, other: &Tensor) -> bool {
+        Arc::ptr_eq(&self.data_ref().storage, &other.data_ref().storage)
+    }
+
+    // ---- values out -------------------------------------------------------------------------------------------------------
+
+    /// The only element, as a number.
+    ///
+    /// # Errors
+    /// If there is not exactly one element.
+    pub fn try_to_scalar(&self) -> Result<Scalar> {
+        let data = self.data();
+        if data.layout.numel() != 1 {
+            return Err(Error::runtime(format!(
+                "a Tensor with {} elements cannot be converted to Scalar (shape {:?})",
+                data.layout.numel(),
+                data.layout.shape.as_slice()
+            )));
+        }
+        storage::read(&[data], |v| Ok(dispatch!(v[0].dtype, T => first::<T>(&v[0]).to_scalar())))
+    }
+    /// The only element, converted to `T`.
+    pub fn try_item<T: Element>(&self) -> Result<T> {
+        Ok(self.try_to_scalar()?.to::<T>())
+    }
+    /// The only element, converted to `T`.
+    ///
+    /// # Panics
+    /// If there is not exactly one element.
+    #[track_caller]
+    pub fn item<T: Element>(&self) -> T {
+        or_panic(self.try_item())
+    }
+    /// All elements in row-major order.
+    ///
+    /// # Errors
+    /// TypeError if the dtype is not `T`'s: convert first, so that nothing is lost silently.
+    pub fn try_to_vec<T: Element>(&self) -> Result<Vec<T>> {
+        if self.dtype() != T::DTYPE {
+            return Err(Error::type_(format!("to_vec: the tensor's dtype is {}, not {}; convert it first with to({0:?})", self.dtype(), T::DTYPE)));
+        }
+        let dense = crate::ops::contiguous(self)?;
+        storage::read(&[dense.data()], |v| Ok(v[0].as_slice::<T>().expect("contiguous, and the dtype was checked").to_vec()))
+    }
+    /// All elements in row-major order.
+    ///
+    /// # Panics
+    /// If the dtype is not `T`'s.
+    #[track_caller]
+    pub fn to_vec<T: Element>(&self) -> Vec<T> {
+        or_panic(self.try_to_vec())
+    }
+    /// All elements in row-major order as f64, whatever the dtype.
+    pub fn to_f64_vec(&self) -> Vec<f64> {
+        let t = self.detach();
+        or_panic(crate::ops::to_dtype(&t, DType::F64)).to_vec()
+    }
+    /// Calls `f` with the elements' bytes in row-major order (copied first where the layout is not contiguous).
+    #[allow(unsafe_code)]
+    pub fn with_bytes<R>(&self, f: impl FnOnce(&[u8]) -> R) -> Result<R> {
+        let dense = crate::ops::contiguous(&self.detach())?;
+        storage::read(&[dense.data()], |v| {
+            let len = v[0].numel() * v[0].dtype.size();
+            // SAFETY: contiguous, so `len` bytes from the first element are initialised elements; every dtype has no padding.
+            let bytes = if len == 0 { &[][..] } else { unsafe { std::slice::from_raw_parts(dispatch!(v[0].dtype, T => v[0].ptr::<T>().cast::<u8>()), len) } };
+            Ok(f(bytes))
+        })
+    }
+    /// Points this handle at other data, keeping its place in the graph: how checkpoints load into parameters of another dtype and
+    /// how `module.to(dtype)` works. PyTorch's `x.data = y`.
+    pub fn set_data(&self, other: &Tensor) {
+        let new = other.data();
+        *self.data_mut() = new;
+    }
+}
+
+#[allow(unsafe_code)]
+fn first<T: Element>(v: &rushlight_kernels::backend::View) -> T {
+    // SAFETY: the caller has checked that there is an element.
+    unsafe { v.ptr::<T>().read() }
+}
+
+#[allow(unsafe_code)]
+fn fill_bytes(out: *mut u8, bytes: &[u8], dtype: DType) {
+    for (i, &b) in bytes.iter().enumerate().take(if dtype == DType::Bool { bytes.len() } else { 0 }) {
+        // SAFETY: `out` has as many bytes as `bytes`, fresh.
+        unsafe { out.add(i).write((b != 0) as u8) };
+    }
+    if dtype != DType::Bool {
+        // SAFETY: as above; fresh memory overlaps nothing.
+        unsafe { out.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+    }
+}
