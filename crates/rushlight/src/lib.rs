@@ -12,6 +12,7 @@
 extern crate self as rushlight;
 
 pub mod autograd;
+mod display;
 mod error;
 pub mod op;
 pub mod ops;

@@ -48,7 +48,11 @@ pub(crate) fn promote<'a>(operands: impl IntoIterator<Item = &'a Data>) -> DType
         *slot = Some(slot.map_or(dtype, |s| s.promote(dtype)));
     }
     // A lower priority matters only where its category is higher.
-    by_priority.into_iter().flatten().reduce(|hi, lo| if category(lo) > category(hi) { hi.promote(lo) } else { hi }).unwrap_or_else(default_dtype)
+    by_priority
+        .into_iter()
+        .flatten()
+        .reduce(|hi, lo| if category(lo) > category(hi) { hi.promote(lo) } else { hi })
+        .unwrap_or_else(default_dtype)
 }
 
 /// The dtype that arithmetic between `tensors` gives.

@@ -103,7 +103,11 @@ impl Data {
             return Ok(self.clone());
         }
         let layout = self.layout.broadcast_to(shape).ok_or_else(|| {
-            Error::runtime(format!("{}: shape {:?} does not broadcast to {shape:?}", crate::op::current_op(), self.layout.shape.as_slice()))
+            Error::runtime(format!(
+                "{}: shape {:?} does not broadcast to {shape:?}",
+                crate::op::current_op(),
+                self.layout.shape.as_slice()
+            ))
         })?;
         Ok(self.with_layout(layout))
     }
@@ -134,7 +138,10 @@ impl<'a> Guards<'a> {
         wanted.sort_by_key(|&(s, w)| (s as *const Storage as usize, !w));
         wanted.dedup_by_key(|&mut (s, _)| s as *const Storage);
         Guards(
-            wanted.into_iter().map(|(s, w)| (s as *const _, if w { Guard::Write(s.guard_mut()) } else { Guard::Read(s.guard()) })).collect(),
+            wanted
+                .into_iter()
+                .map(|(s, w)| (s as *const _, if w { Guard::Write(s.guard_mut()) } else { Guard::Read(s.guard()) }))
+                .collect(),
         )
     }
     fn buffer(&self, d: &Data) -> &Buffer {
@@ -202,7 +209,12 @@ pub(crate) fn compute_many(
 }
 
 /// [`compute_many`] with one output.
-pub(crate) fn compute(layout: Layout, dtype: DType, ins: &[Data], kernel: impl FnOnce(&[View], &mut ViewMut) -> Result<()>) -> Result<Data> {
+pub(crate) fn compute(
+    layout: Layout,
+    dtype: DType,
+    ins: &[Data],
+    kernel: impl FnOnce(&[View], &mut ViewMut) -> Result<()>,
+) -> Result<Data> {
     let outs = compute_many(&[(layout, dtype)], ins, |views, outs| kernel(views, &mut outs[0]))?;
     Ok(outs.into_iter().next().expect("one output was asked for"))
 }

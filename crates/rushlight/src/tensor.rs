@@ -221,7 +221,11 @@ impl Tensor {
     /// TypeError if the dtype is not `T`'s: convert first, so that nothing is lost silently.
     pub fn try_to_vec<T: Element>(&self) -> Result<Vec<T>> {
         if self.dtype() != T::DTYPE {
-            return Err(Error::type_(format!("to_vec: the tensor's dtype is {}, not {}; convert it first with to({0:?})", self.dtype(), T::DTYPE)));
+            return Err(Error::type_(format!(
+                "to_vec: the tensor's dtype is {}, not {}; convert it first with to({0:?})",
+                self.dtype(),
+                T::DTYPE
+            )));
         }
         let dense = crate::ops::contiguous(self)?;
         storage::read(&[dense.data()], |v| Ok(v[0].as_slice::<T>().expect("contiguous, and the dtype was checked").to_vec()))
@@ -246,7 +250,11 @@ impl Tensor {
         storage::read(&[dense.data()], |v| {
             let len = v[0].numel() * v[0].dtype.size();
             // SAFETY: contiguous, so `len` bytes from the first element are initialised elements; every dtype has no padding.
-            let bytes = if len == 0 { &[][..] } else { unsafe { std::slice::from_raw_parts(dispatch!(v[0].dtype, T => v[0].ptr::<T>().cast::<u8>()), len) } };
+            let bytes = if len == 0 {
+                &[][..]
+            } else {
+                unsafe { std::slice::from_raw_parts(dispatch!(v[0].dtype, T => v[0].ptr::<T>().cast::<u8>()), len) }
+            };
             Ok(f(bytes))
         })
     }

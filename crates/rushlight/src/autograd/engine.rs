@@ -32,7 +32,12 @@ pub fn backward(tensors: &[&Tensor], grads: &[Option<&Tensor>], retain_graph: bo
 
 /// The gradients of `outputs` with respect to `inputs`, leaving every `grad` alone. `grad_outputs[i]` as in [`backward`] (an empty slice
 /// means all `None`). PyTorch's `torch.autograd.grad`.
-pub fn grad(outputs: &[&Tensor], inputs: &[&Tensor], grad_outputs: &[Option<&Tensor>], options: GradOptions) -> Result<Vec<Option<Tensor>>> {
+pub fn grad(
+    outputs: &[&Tensor],
+    inputs: &[&Tensor],
+    grad_outputs: &[Option<&Tensor>],
+    options: GradOptions,
+) -> Result<Vec<Option<Tensor>>> {
     let nones;
     let grad_outputs = if grad_outputs.is_empty() {
         nones = vec![None; outputs.len()];
@@ -48,7 +53,8 @@ pub fn grad(outputs: &[&Tensor], inputs: &[&Tensor], grad_outputs: &[Option<&Ten
         })
         .collect::<Result<Vec<_>>>()?;
     let roots = roots(outputs, grad_outputs, options.create_graph)?;
-    let mut walk = Walk::new(options.create_graph, options.retain_graph || options.create_graph, Some(targets.iter().copied().collect()));
+    let mut walk =
+        Walk::new(options.create_graph, options.retain_graph || options.create_graph, Some(targets.iter().copied().collect()));
     walk.run(roots)?;
     targets
         .iter()
@@ -61,6 +67,8 @@ pub fn grad(outputs: &[&Tensor], inputs: &[&Tensor], grad_outputs: &[Option<&Ten
         })
         .collect()
 }
+
+const ONE: crate::Scalar = crate::Scalar::Int(1);
 
 type Root = (Edge, Tensor);
 
@@ -84,7 +92,7 @@ fn roots(tensors: &[&Tensor], grads: &[Option<&Tensor>], create_graph: bool) -> 
                 )));
             }
             Some(g) => (*g).clone(),
-            None if t.numel() == 1 => ops::ones_like(&t.detach())?,
+            None if t.numel() == 1 => ops::ones_like(&t.detach(), None)?,
             None => {
                 return Err(Error::runtime(format!(
                     "grad can be implicitly created only for scalar outputs; this output has shape {:?}",
@@ -178,7 +186,8 @@ impl Walk {
     fn find_paths(&mut self, roots: &[Root]) {
         let targets = self.targets.as_ref().expect("called for grad only");
         let mut seen: BTreeMap<u64, &Node> = BTreeMap::new();
-        let mut stack: Vec<&Node> = roots.iter().filter_map(|(e, _)| if let Edge::Node(n, _) = e { Some(&**n) } else { None }).collect();
+        let mut stack: Vec<&Node> =
+            roots.iter().filter_map(|(e, _)| if let Edge::Node(n, _) = e { Some(&**n) } else { None }).collect();
         while let Some(n) = stack.pop() {
             if seen.insert(n.seq, n).is_none() {
                 stack.extend(n.edges.iter().filter_map(|e| if let Edge::Node(n, _) = e { Some(&**n) } else { None }));
@@ -186,7 +195,8 @@ impl Walk {
         }
         for n in seen.values() {
             let leads = |e: &Edge| {
-                Target::of(e).is_some_and(|t| targets.contains(&t)) || matches!(e, Edge::Node(n, _) if self.on_path.contains(&Arc::as_ptr(n)))
+                Target::of(e).is_some_and(|t| targets.contains(&t))
+                    || matches!(e, Edge::Node(n, _) if self.on_path.contains(&Arc::as_ptr(n)))
             };
             if n.edges.iter().any(leads) {
                 self.on_path.insert(*n);
@@ -200,7 +210,8 @@ impl Walk {
             (_, Edge::None) => false,
             (None, _) => true,
             (Some(targets), edge) => {
-                Target::of(edge).is_some_and(|t| targets.contains(&t)) || matches!(edge, Edge::Node(n, _) if self.on_path.contains(&Arc::as_ptr(n)))
+                Target::of(edge).is_some_and(|t| targets.contains(&t))
+                    || matches!(edge, Edge::Node(n, _) if self.on_path.contains(&Arc::as_ptr(n)))
             }
         }
     }
@@ -227,10 +238,10 @@ impl Walk {
             Edge::Node(node, nr) => {
                 let g = conform(g, &node.outs[*nr])?;
                 let create_graph = self.create_graph;
-                let pending = self
-                    .pending
-                    .entry(node.seq)
-                    .or_insert_with(|| Pending { node: node.clone(), grads: std::iter::repeat_n(None, node.outs.len()).collect() });
+                let pending = self.pending.entry(node.seq).or_insert_with(|| Pending {
+                    node: node.clone(),
+                    grads: std::iter::repeat_n(None, node.outs.len()).collect(),
+                });
                 let slot = &mut pending.grads[*nr];
                 *slot = Some(match slot.take() {
                     Some(sum) => accumulate(&sum, g, create_graph)?,
@@ -256,12 +267,23 @@ impl Walk {
         };
         let ctx = Ctx { node, needs: node.edges.iter().map(|e| self.wants(e)).collect(), create_graph: self.create_graph };
         let mut results = f(&ctx, grads).map_err(|e| if is_anomaly_enabled() { e.context(anomaly(node)) } else { e })?;
-        debug_assert!(results.len() <= node.edges.len(), "{}: {} gradients for {} inputs", node.op, results.len(), node.edges.len());
+        debug_assert!(
+            results.len() <= node.edges.len(),
+            "{}: {} gradients for {} inputs",
+            node.op,
+            results.len(),
+            node.edges.len()
+        );
         let hooks: SmallVec<[_; 1]> = node.extras().hooks.iter().map(|(_, h)| h.clone()).collect();
         for hook in hooks {
             if let Some(new) = hook(&results, grads) {
                 if new.len() != results.len() {
-                    return Err(Error::runtime(format!("hook on {} returned {} gradients instead of {}", node.name(), new.len(), results.len())));
+                    return Err(Error::runtime(format!(
+                        "hook on {} returned {} gradients instead of {}",
+                        node.name(),
+                        new.len(),
+                        results.len()
+                    )));
                 }
                 results = new.into_iter().collect();
             }
@@ -269,9 +291,13 @@ impl Walk {
         if is_anomaly_enabled() {
             for (i, g) in results.iter().enumerate() {
                 if let Some(g) = g
-                    && ops::has_nan(&g.detach())?
+                    && has_nan(g)?
                 {
-                    return Err(Error::runtime(format!("Function '{}' returned nan values in its {i}th output. {}", node.name(), anomaly(node))));
+                    return Err(Error::runtime(format!(
+                        "Function '{}' returned nan values in its {i}th output. {}",
+                        node.name(),
+                        anomaly(node)
+                    )));
                 }
             }
         }
@@ -337,6 +363,13 @@ impl Walk {
     }
 }
 
+fn has_nan(g: &Tensor) -> Result<bool> {
+    // NaN survives a sum, and an infinity of each sign makes one: only then look closer.
+    Ok(g.dtype().is_float()
+        && ops::sum(&g.detach(), None)?.try_item::<f64>()?.is_nan()
+        && g.to_f64_vec().iter().any(|v| v.is_nan()))
+}
+
 fn anomaly(node: &Node) -> String {
     format!("the forward op was {}", describe(&node.site))
 }
@@ -372,10 +405,10 @@ fn deliver(t: &Tensor, g: Tensor, create_graph: bool) -> Result<()> {
             t.auto_mut().grad = Some(g);
         }
         Some(old) if create_graph => {
-            let sum = ops::add(&old, &g)?;
+            let sum = ops::add(&old, &g, ONE)?;
             t.auto_mut().grad = Some(sum);
         }
-        Some(old) => ops::add_(&old, &g)?,
+        Some(old) => ops::add_(&old, &g, ONE)?,
     }
     Ok(())
 }
@@ -393,8 +426,8 @@ fn is_sole_owner(t: &Tensor) -> bool {
 /// `sum + g`, into sum's own memory where nobody else can see it.
 fn accumulate(sum: &Tensor, g: Tensor, create_graph: bool) -> Result<Tensor> {
     if !create_graph && !mode::is_grad_enabled() && is_sole_owner(sum) && !sum.data_ref().layout.may_overlap() {
-        ops::add_(sum, &g)?;
+        ops::add_(sum, &g, ONE)?;
         return Ok(sum.clone());
     }
-    ops::add(sum, &g)
+    ops::add(sum, &g, ONE)
 }

@@ -36,8 +36,9 @@ pub(crate) fn fill(x: &Tensor, write: impl FnOnce(&mut rushlight_kernels::backen
     check(x)?;
     storage::write(&[x.data()], &[], |outs, _| write(&mut outs[0]))?;
     if is_grad_enabled() && x.requires_grad() {
-        let zeros = crate::ops::zeros_like(&x.detach())?;
-        let history = Tensor::from_data(zeros.data()).with_grad([&alias_with_history(x)?], |_| grad_fn(|_, g| Ok([Some(crate::ops::zeros_like(g)?)])))?;
+        let zeros = crate::ops::zeros_like(&x.detach(), None)?;
+        let history = Tensor::from_data(zeros.data())
+            .with_grad([&alias_with_history(x)?], |_| grad_fn(|_, g| Ok([Some(crate::ops::zeros_like(g, None)?)])))?;
         rebase(x, &history)?;
     }
     Ok(())
@@ -153,7 +154,7 @@ fn rebase(x: &Tensor, result: &Tensor) -> Result<()> {
                 let inside = replay(g)?;
                 let outside = if c.needs(0) {
                     let outside = crate::ops::copy(g)?;
-                    apply("zero_", &replay(&outside)?, crate::ops::zeros_like)?;
+                    apply("zero_", &replay(&outside)?, |x| crate::ops::zeros_like(x, None))?;
                     Some(outside)
                 } else {
                     None

@@ -12,6 +12,7 @@
 //! - Nodes never point up to their results: a saved output keeps detached data and gets its history back when it is used.
 
 pub mod engine;
+pub mod gradcheck;
 pub mod hooks;
 pub(crate) mod inplace;
 pub mod mode;
@@ -19,7 +20,8 @@ pub mod node;
 pub mod saved;
 pub(crate) mod view;
 
-pub use engine::{backward, grad, GradOptions};
+pub use engine::{GradOptions, backward, grad};
+pub use gradcheck::{GradcheckOptions, gradcheck, gradgradcheck};
 pub use hooks::HookHandle;
 pub use mode::{GradModeGuard, enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled};
 pub use node::{Node, detect_anomaly, is_anomaly_enabled};
@@ -120,7 +122,9 @@ where
     F: Fn(&Ctx, &Tensor) -> Result<G> + Send + Sync + 'static,
     G: IntoIterator<Item = Option<Tensor>>,
 {
-    Box::new(move |c, g| Ok(f(c, g[0].as_ref().expect("the engine runs a node only when a gradient has arrived"))?.into_iter().collect()))
+    Box::new(move |c, g| {
+        Ok(f(c, g[0].as_ref().expect("the engine runs a node only when a gradient has arrived"))?.into_iter().collect())
+    })
 }
 
 /// The closure of an op with several results; the gradient of a result that nobody used is `None`.
@@ -256,7 +260,11 @@ impl Tensor {
                 )));
             }
             if g.dtype() != self.dtype() {
-                return Err(Error::runtime(format!("assigned grad has data of a different type: the tensor is {}, the gradient {}", self.dtype(), g.dtype())));
+                return Err(Error::runtime(format!(
+                    "assigned grad has data of a different type: the tensor is {}, the gradient {}",
+                    self.dtype(),
+                    g.dtype()
+                )));
             }
         }
         // Dropped after the lock is released: an old gradient may have history of its own.

@@ -1,7 +1,7 @@
 //! Values that a derivative keeps from the forward pass.
 
-use super::node::describe;
 use super::Ctx;
+use super::node::describe;
 use crate::storage::Site;
 use crate::{Error, Result, Tensor};
 

@@ -232,3 +232,10 @@ impl<T: Into<Scalar> + Copy> AsOptScalar for Option<T> {
         self.map(Into::into)
     }
 }
+
+/// Completes the error of [`Arg::from_value`] with the op and the argument: `sum(): argument 'dim' (position 2) must be tuple of ints, not str`.
+#[cold]
+pub fn argument_error(e: Error, op: &str, name: &str, position: Option<usize>) -> Error {
+    let place = position.map_or(String::new(), |p| format!(" (position {p})"));
+    Error::new(e.kind(), format!("{op}(): argument '{name}'{place} {}", e.message()))
+}

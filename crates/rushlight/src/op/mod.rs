@@ -7,7 +7,7 @@
 mod arg;
 mod call;
 
-pub use arg::{Arg, ArgKind, AsInts, AsOptInts, AsOptScalar, AsTensor, Ints, IntoValue, Value};
+pub use arg::{Arg, ArgKind, AsInts, AsOptInts, AsOptScalar, AsTensor, IntoValue, Ints, Value, argument_error};
 pub use call::{Call, current_op, current_site, enter};
 
 use crate::Result;
@@ -49,6 +49,8 @@ pub struct OpDef {
     pub errors: &'static [(&'static str, &'static str)],
     /// Calls the op with one value per parameter, in order.
     pub call: fn(&[Value]) -> Result<Value>,
+    /// Calls the in-place twin, which overwrites the first argument.
+    pub call_inplace: Option<fn(&[Value]) -> Result<()>>,
     /// Source file and line of the definition.
     pub site: (&'static str, u32),
 }

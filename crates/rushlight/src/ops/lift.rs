@@ -19,7 +19,11 @@ pub(crate) fn backend() -> &'static dyn Backend {
 pub(crate) fn dim(dim: i64, rank: usize) -> Result<usize> {
     let n = rank.max(1) as i64;
     if dim < -n || dim >= n {
-        return Err(Error::index(format!("Dimension out of range (expected to be in range of [{}, {}], but got {dim})", -n, n - 1)));
+        return Err(Error::index(format!(
+            "Dimension out of range (expected to be in range of [{}, {}], but got {dim})",
+            -n,
+            n - 1
+        )));
     }
     Ok(if dim < 0 { dim + n } else { dim } as usize)
 }
@@ -255,4 +259,13 @@ pub(crate) fn view_as(
     f: impl FnOnce(&Save) -> BackwardFn,
 ) -> Result<Tensor> {
     autograd::view::view_of(x, layout, replay, f)
+}
+
+trait Accepts {
+    fn accepts(self, _dtype: DType) -> bool;
+}
+impl<T> Accepts for T {
+    fn accepts(self, _dtype: DType) -> bool {
+        true
+    }
 }

@@ -5,6 +5,7 @@
 //! Must not live here: loops over elements (they are kernels, one floor down), and locks (they are in `storage.rs`).
 
 pub(crate) mod lift;
+mod operators;
 
 pub(crate) use lift::*;
 
@@ -14,14 +15,22 @@ macro_rules! ops {
         pub(crate) static OPS: &[&crate::op::OpDef] = &[$(&$op::DEF),*];
     };
 }
-pub(crate) use ops;
 
 /// Declares the family files and re-exports their functions as `rushlight::ops::*`.
 macro_rules! families {
     ($($file:ident),* $(,)?) => {
-        $(pub mod $file; pub use $file::*;)*
+        $(pub mod $file; #[allow(unused_imports, reason = "a family may be all crate-internal")] pub use $file::*;)*
         pub(crate) static FAMILIES: &[&[&crate::op::OpDef]] = &[$($file::OPS),*];
     };
 }
 
-families![arith, cast];
+families![
+    activation, arith, attention, binary, compare, conv, convert, creation, index, join, linalg, loss, norm, pointwise, pool,
+    random, reduce, scan, softmax, sort, ternary, view
+];
+
+pub(crate) use crate::autograd::saved::Saved;
+pub(crate) use crate::storage::{self, Data};
+pub(crate) use crate::{BinOp, DType, Dims, Error, Layout, Program, Result, Scalar, Tensor, TernOp, UnOp, promote};
+pub(crate) use rushlight_macros::op;
+pub(crate) use smallvec::SmallVec;

@@ -1,0 +1,5 @@
+//! Activations: the nonlinear functions of `nn.functional`.
+
+use super::*;
+
+ops![];

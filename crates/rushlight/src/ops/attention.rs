@@ -1,0 +1,5 @@
+//! Linear maps, embeddings and attention.
+
+use super::*;
+
+ops![];

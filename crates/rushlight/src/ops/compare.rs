@@ -1,0 +1,5 @@
+//! Comparisons, logic and tests of values.
+
+use super::*;
+
+ops![];

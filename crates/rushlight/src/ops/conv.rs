@@ -1,0 +1,5 @@
+//! Convolutions and their transposes.
+
+use super::*;
+
+ops![];

@@ -1,0 +1,62 @@
+//! Conversions and copies: dtype, layout, memory.
+
+use super::*;
+use crate::autograd::grad_fn;
+
+ops![to_dtype, contiguous, copy];
+
+/// Returns `input` converted to `dtype`, or `input` itself where it already is: floats are cut towards zero on the way to integers,
+/// and anything but zero becomes true.
+///
+/// Source: <https://docs.pytorch.org/docs/stable/generated/torch.Tensor.to.html>
+#[op("(input, dtype)", name = "to", rust = "to", any, samples = ["T(3, 4), float64", "T(), float32", "T(0, 2), float64"])]
+pub fn to_dtype(x: &Tensor, dtype: DType) -> Result<Tensor> {
+    if x.dtype() == dtype && !x.data_ref().wrapped {
+        return Ok(x.clone());
+    }
+    let mut data = x.data();
+    data.wrapped = false;
+    let mut k = Pointwise::new();
+    let a = k.input(&Tensor::from_data(data));
+    let r = k.cast(dtype, a);
+    // The engine converts gradients back to x's dtype: the derivative is the identity.
+    k.run(r)?.with_grad([x], |_| grad_fn(|_, g| Ok([Some(g.clone())])))
+}
+
+/// Returns a tensor with the same elements that lies row-major without gaps: `input` itself where it already does, else a copy.
+///
+/// Source: <https://docs.pytorch.org/docs/stable/generated/torch.Tensor.contiguous.html>
+#[op("(input)", any, samples = ["T(3, 4)", "T()", "T(0, 2)"])]
+pub fn contiguous(x: &Tensor) -> Result<Tensor> {
+    if x.is_contiguous() { Ok(x.clone()) } else { copy_contiguous(x) }
+}
+
+/// Returns a copy of `input` with memory of its own (`clone` in Python; in Rust `Clone` is the cheap copy of the handle).
+///
+/// Dense layouts are kept (a transposed tensor gives a transposed copy), others become contiguous.
+///
+/// Source: <https://docs.pytorch.org/docs/stable/generated/torch.clone.html>
+#[op("(input)", name = "clone", any, samples = ["T(3, 4)", "T()", "T(0, 2)"])]
+pub fn copy(x: &Tensor) -> Result<Tensor> {
+    let mut k = Pointwise::new();
+    let mut data = x.data();
+    data.wrapped = false;
+    let r = k.input(&Tensor::from_data(data));
+    k.run(r)?.with_grad([x], |_| grad_fn(|_, g| Ok([Some(g.clone())])))
+}
+
+/// A row-major copy.
+pub(crate) fn copy_contiguous(x: &Tensor) -> Result<Tensor> {
+    Tensor::from_data(copy_data(&x.data())?).with_grad([x], |_| grad_fn(|_, g| Ok([Some(g.clone())])))
+}
+
+/// A row-major copy, without history.
+pub(crate) fn copy_data(data: &Data) -> Result<Data> {
+    let mut program = Program::new();
+    let r = program.load(0, data.dtype);
+    program.out(r);
+    let layout = Layout::contiguous(&data.layout.shape);
+    storage::compute(layout, data.dtype, std::slice::from_ref(data), |ins, out| {
+        backend().pointwise(&program, ins, std::slice::from_mut(out))
+    })
+}

@@ -1,0 +1,5 @@
+//! Elements by position: gather, scatter, select, put, masks.
+
+use super::*;
+
+ops![];

@@ -1,0 +1,5 @@
+//! Losses.
+
+use super::*;
+
+ops![];

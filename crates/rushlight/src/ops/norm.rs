@@ -1,0 +1,5 @@
+//! Normalisation layers' functions and dropout.
+
+use super::*;
+
+ops![];

@@ -1,0 +1,70 @@
+//! Rust's operators on tensors and numbers. They panic where the op gives an error.
+
+use super::*;
+use crate::error::or_panic;
+use crate::op::AsTensor;
+
+const ONE: Scalar = Scalar::Int(1);
+
+/// One operator: between tensors, between a tensor and a number on either side, and its assigning form, which writes in place.
+macro_rules! binary_operator {
+    ($trait:ident $method:ident, $assign:ident $assign_method:ident, $f:expr, $f_:expr) => {
+        impl<T: AsTensor> std::ops::$trait<T> for &Tensor {
+            type Output = Tensor;
+            #[track_caller]
+            fn $method(self, other: T) -> Tensor {
+                or_panic($f(self, &other.as_tensor()))
+            }
+        }
+        impl<T: AsTensor> std::ops::$trait<T> for Tensor {
+            type Output = Tensor;
+            #[track_caller]
+            fn $method(self, other: T) -> Tensor {
+                or_panic($f(&self, &other.as_tensor()))
+            }
+        }
+        impl<T: AsTensor> std::ops::$assign<T> for Tensor {
+            #[track_caller]
+            fn $assign_method(&mut self, other: T) {
+                or_panic($f_(self, &other.as_tensor()))
+            }
+        }
+        binary_operator!(@numbers $trait $method, $f, bool u8 i32 i64 usize f32 f64);
+    };
+    (@numbers $trait:ident $method:ident, $f:expr, $($t:ty)*) => {$(
+        impl std::ops::$trait<&Tensor> for $t {
+            type Output = Tensor;
+            #[track_caller]
+            fn $method(self, other: &Tensor) -> Tensor {
+                or_panic($f(&self.as_tensor(), other))
+            }
+        }
+        impl std::ops::$trait<Tensor> for $t {
+            type Output = Tensor;
+            #[track_caller]
+            fn $method(self, other: Tensor) -> Tensor {
+                or_panic($f(&self.as_tensor(), &other))
+            }
+        }
+    )*};
+}
+
+binary_operator!(Add add, AddAssign add_assign, |x: &Tensor, y: &Tensor| super::add(x, y, ONE), |x: &Tensor, y: &Tensor| super::add_(x, y, ONE));
+binary_operator!(Sub sub, SubAssign sub_assign, |x: &Tensor, y: &Tensor| super::sub(x, y, ONE), |x: &Tensor, y: &Tensor| super::sub_(x, y, ONE));
+binary_operator!(Mul mul, MulAssign mul_assign, super::mul, super::mul_);
+binary_operator!(Div div, DivAssign div_assign, |x: &Tensor, y: &Tensor| super::div(x, y, None), |x: &Tensor, y: &Tensor| super::div_(x, y, None));
+
+impl std::ops::Neg for &Tensor {
+    type Output = Tensor;
+    #[track_caller]
+    fn neg(self) -> Tensor {
+        or_panic(super::neg(self))
+    }
+}
+impl std::ops::Neg for Tensor {
+    type Output = Tensor;
+    #[track_caller]
+    fn neg(self) -> Tensor {
+        or_panic(super::neg(&self))
+    }
+}

@@ -1,0 +1,5 @@
+//! Pointwise functions of one tensor.
+
+use super::*;
+
+ops![];

@@ -1,0 +1,5 @@
+//! Pooling, padding and interpolation.
+
+use super::*;
+
+ops![];

@@ -1,0 +1,5 @@
+//! Random tensors, drawn as PyTorch's CPU generator draws them.
+
+use super::*;
+
+ops![];

@@ -1,0 +1,5 @@
+//! Running reductions.
+
+use super::*;
+
+ops![];

@@ -1,0 +1,5 @@
+//! Softmax and its logarithm.
+
+use super::*;
+
+ops![];

@@ -1,0 +1,5 @@
+//! Sorting and the best k.
+
+use super::*;
+
+ops![];

@@ -1,0 +1,5 @@
+//! Pointwise functions of three tensors: where, clamp, lerp, addcmul.
+
+use super::*;
+
+ops![];
