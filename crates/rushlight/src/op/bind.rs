@@ -1,0 +1,583 @@
+//! From a Python-style call to one value per parameter, by the rules and with the texts of PyTorch's argument parser.
+//!
+//! The readers that know no op by name (registry tests, the Python binding) call an op in two steps: [`bind`] or [`resolve`]
+//! arranges what the user gave, then [`invoke`] runs it. Sizes given as `f(2, 3)` are gathered by the reader before.
+
+use super::{ArgDef, ArgKind, OpDef, Value, sample};
+use crate::{Error, Result, Scalar, Tensor};
+use smallvec::SmallVec;
+
+/// How the call was written: `op(x, …)` or `x.op(…)`. Error texts count the arguments that the user sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Style {
+    /// `rushlight.sum(x, 0)`: the tensor is argument 1.
+    Function,
+    /// `x.sum(0)`: the first value is `self`, and `0` is argument 1.
+    Method,
+}
+
+/// One value per parameter of `def`: positional arguments in order, then keywords, then defaults.
+///
+/// A number given for a tensor becomes a wrapped number, which promotes as Python numbers do. numpy's names `axis`, `keepdims`, `x`,
+/// … stand for PyTorch's.
+///
+/// # Errors
+/// PyTorch's `TypeError`s: an argument missing, unexpected, given twice, too many, or of the wrong type.
+pub fn bind(def: &OpDef, positional: Vec<Value>, keyword: Vec<(String, Value)>) -> Result<Vec<Value>> {
+    let plan = plan(def, &positional, &keyword, Numbers::Wrap);
+    let plan = plan.map_err(|m| m.error(def.name, def, &positional, &keyword, Style::Function))?;
+    build(def, &plan, positional, keyword)
+}
+
+/// The first overload of the op called `name` that takes these arguments, and the arguments bound to it. A name with a trailing
+/// underscore finds the ops that have an in-place twin.
+///
+/// # Errors
+/// As [`bind`] where only one overload takes that many arguments; otherwise PyTorch's "received an invalid combination of
+/// arguments" with every overload and why it did not match.
+pub fn resolve(name: &str, positional: Vec<Value>, keyword: Vec<(String, Value)>) -> Result<(&'static OpDef, Vec<Value>)> {
+    let mut overloads = super::find(name);
+    if let (true, Some(base)) = (overloads.is_empty(), name.strip_suffix('_')) {
+        overloads = super::find(base);
+        overloads.retain(|d| d.inplace);
+    }
+    resolve_among(&overloads, name, Style::Function, positional, keyword)
+}
+
+/// As [`resolve`], among `overloads` that were looked up before, for a call that was written as `name` in `style`.
+pub fn resolve_among(
+    overloads: &[&'static OpDef],
+    name: &str,
+    style: Style,
+    positional: Vec<Value>,
+    keyword: Vec<(String, Value)>,
+) -> Result<(&'static OpDef, Vec<Value>)> {
+    // An overload that takes a number as a number goes before one that would wrap it: `pow(x, 2)` is not `pow(x, tensor(2))`.
+    for numbers in [Numbers::Keep, Numbers::Wrap] {
+        for &def in overloads {
+            if let Ok(plan) = plan(def, &positional, &keyword, numbers) {
+                return Ok((def, build(def, &plan, positional, keyword)?));
+            }
+        }
+    }
+    Err(no_overload(overloads, name, style, &positional, &keyword))
+}
+
+/// Runs the op on one value per parameter.
+pub fn invoke(def: &OpDef, values: &[Value]) -> Result<Value> {
+    (def.call)(values)
+}
+
+/// Runs the op's in-place twin on one value per parameter, and returns the first: the tensor that was overwritten.
+///
+/// # Errors
+/// Those of the op, and where it has no in-place twin.
+pub fn invoke_inplace(def: &OpDef, values: &[Value]) -> Result<Value> {
+    let Some(call) = def.call_inplace else {
+        return Err(Error::type_(format!("{}() has no in-place form", def.full_name())));
+    };
+    call(values)?;
+    Ok(values[0].clone())
+}
+
+/// The error `e` of an argument's conversion, completed with the op, the argument's name and its position (from 1; `None` where it
+/// can only be given by name).
+#[cold]
+pub fn argument_error(e: Error, op: &str, name: &str, position: Option<usize>) -> Error {
+    let at = position.map_or(String::new(), |p| format!(" (position {p})"));
+    Error::new(e.kind(), format!("{op}(): argument '{name}'{at} {}", e.message()))
+}
+
+/// What a number does where a tensor is wanted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Numbers {
+    /// It does not fit.
+    Keep,
+    /// It becomes a wrapped number.
+    Wrap,
+}
+
+/// Where a parameter's value comes from.
+#[derive(Clone, Copy)]
+enum Source {
+    Positional,
+    Keyword(usize),
+    Default(&'static str),
+}
+
+type Plan = SmallVec<[Source; 8]>;
+
+/// Why arguments do not fit an overload; indices only, so that trying one overload after another formats nothing.
+#[derive(Clone, Copy)]
+enum Mismatch {
+    TooMany,
+    /// The first parameter without a value.
+    Missing(usize),
+    /// The parameter, and the value that does not suit it.
+    Type(usize, Source),
+    /// The keyword that names no parameter, or one that has a value already.
+    Keyword(usize),
+}
+
+/// numpy's names for PyTorch's parameters.
+const SYNONYMS: [(&str, &str); 6] =
+    [("axis", "dim"), ("keepdims", "keepdim"), ("x", "input"), ("a", "input"), ("x1", "input"), ("x2", "other")];
+
+fn names(given: &str, parameter: &str) -> bool {
+    given == parameter || SYNONYMS.iter().any(|&(synonym, name)| synonym == given && name == parameter)
+}
+
+fn plan(def: &OpDef, positional: &[Value], keyword: &[(String, Value)], numbers: Numbers) -> std::result::Result<Plan, Mismatch> {
+    if positional.len() > positional_limit(def) {
+        return Err(Mismatch::TooMany);
+    }
+    let wrap = numbers == Numbers::Wrap;
+    let mut plan = Plan::new();
+    let mut keywords_used = 0;
+    for (i, arg) in def.args.iter().enumerate() {
+        let (source, value) = if let Some(v) = positional.get(i) {
+            (Source::Positional, v)
+        } else if let Some(k) = find_keyword(def, keyword, i) {
+            keywords_used += 1;
+            (Source::Keyword(k), &keyword[k].1)
+        } else if let Some(text) = arg.default {
+            plan.push(Source::Default(text));
+            continue;
+        } else {
+            return Err(Mismatch::Missing(i));
+        };
+        if !fits(arg, value, wrap && (i > 0 || has_tensor(positional, keyword))) {
+            return Err(Mismatch::Type(i, source));
+        }
+        plan.push(source);
+    }
+    if keywords_used < keyword.len() {
+        let used = |k: usize| plan.iter().any(|s| matches!(s, Source::Keyword(j) if *j == k));
+        let unused = (0..keyword.len()).find(|&k| !used(k)).expect("fewer were used than given");
+        return Err(Mismatch::Keyword(unused));
+    }
+    Ok(plan)
+}
+
+/// The keyword that gives parameter `i`; its own name goes before a synonym, and a synonym that names another parameter is none.
+fn find_keyword(def: &OpDef, keyword: &[(String, Value)], i: usize) -> Option<usize> {
+    let name = def.args[i].name;
+    keyword
+        .iter()
+        .position(|(k, _)| k == name)
+        .or_else(|| keyword.iter().position(|(k, _)| names(k, name) && !def.args.iter().any(|a| a.name == k.as_str())))
+}
+
+fn positional_limit(def: &OpDef) -> usize {
+    def.args.iter().take_while(|a| !a.keyword_only).count()
+}
+
+fn has_tensor(positional: &[Value], keyword: &[(String, Value)]) -> bool {
+    positional.iter().chain(keyword.iter().map(|(_, v)| v)).any(|v| matches!(v, Value::Tensor(_)))
+}
+
+/// Whether `v` can be passed for `arg`. A number stands for a tensor only where `wrap` allows it: beside a real tensor
+/// (`pow(2, x)`), never alone (`sum(2)`).
+fn fits(arg: &ArgDef, v: &Value, wrap: bool) -> bool {
+    use ArgKind as K;
+    let number = matches!(v, Value::Bool(_) | Value::Int(_) | Value::Float(_));
+    match (arg.kind, v) {
+        (kind, Value::None) => is_optional(kind),
+        (K::Tensor | K::OptTensor, Value::Tensor(_)) => true,
+        (K::Tensor | K::OptTensor, _) => wrap && number,
+        (K::Tensors, Value::Tensors(_)) => true,
+        (K::Tensors, Value::Ints(list)) => list.is_empty(),
+        (K::Scalar | K::OptScalar, _) => number,
+        (K::Float | K::OptFloat, _) => matches!(v, Value::Int(_) | Value::Float(_)),
+        (K::Int | K::OptInt, _) => matches!(v, Value::Int(_)),
+        (K::Bool, _) => matches!(v, Value::Bool(_)),
+        (K::Ints | K::OptInts, _) => matches!(v, Value::Int(_) | Value::Ints(_)),
+        (K::Str | K::OptStr, _) => matches!(v, Value::Str(_)),
+        (K::DType | K::OptDType, _) => matches!(v, Value::DType(_)),
+        (K::OptGenerator, _) => matches!(v, Value::Generator(_)),
+        (K::Tensors, _) => false,
+    }
+}
+
+fn is_optional(kind: ArgKind) -> bool {
+    use ArgKind as K;
+    match kind {
+        K::OptTensor | K::OptScalar | K::OptFloat | K::OptInt | K::OptInts | K::OptStr | K::OptDType | K::OptGenerator => true,
+        K::Tensor | K::Tensors | K::Scalar | K::Float | K::Int | K::Bool | K::Ints | K::Str | K::DType => false,
+    }
+}
+
+/// PyTorch's name of what a parameter takes.
+fn kind_name(kind: ArgKind) -> &'static str {
+    use ArgKind as K;
+    match kind {
+        K::Tensor | K::OptTensor => "Tensor",
+        K::Tensors => "tuple of Tensors",
+        K::Scalar | K::OptScalar => "Number",
+        K::Float | K::OptFloat => "float",
+        K::Int | K::OptInt => "int",
+        K::Bool => "bool",
+        K::Ints | K::OptInts => "tuple of ints",
+        K::Str | K::OptStr => "str",
+        K::DType | K::OptDType => "torch.dtype",
+        K::OptGenerator => "torch.Generator",
+    }
+}
+
+fn build(def: &OpDef, plan: &Plan, positional: Vec<Value>, keyword: Vec<(String, Value)>) -> Result<Vec<Value>> {
+    // Positional values fill the front of the plan, so they are moved in order; keywords come in any order.
+    let mut positional = positional.into_iter();
+    let mut keyword: SmallVec<[Option<Value>; 4]> = keyword.into_iter().map(|(_, v)| Some(v)).collect();
+    plan.iter()
+        .zip(def.args)
+        .map(|(source, arg)| {
+            let value = match *source {
+                Source::Positional => positional.next().expect("planned from as many"),
+                Source::Keyword(k) => keyword[k].take().expect("a keyword gives one parameter"),
+                Source::Default(text) => default_value(text)?,
+            };
+            Ok(convert(arg.kind, value))
+        })
+        .collect()
+}
+
+/// Brings a value that fits into the form that `Arg` takes.
+fn convert(kind: ArgKind, v: Value) -> Value {
+    match (kind, v) {
+        (ArgKind::Tensor | ArgKind::OptTensor, Value::Bool(b)) => Value::Tensor(Tensor::wrapped_number(Scalar::Bool(b))),
+        (ArgKind::Tensor | ArgKind::OptTensor, Value::Int(i)) => Value::Tensor(Tensor::wrapped_number(Scalar::Int(i))),
+        (ArgKind::Tensor | ArgKind::OptTensor, Value::Float(f)) => Value::Tensor(Tensor::wrapped_number(Scalar::Float(f))),
+        (ArgKind::Tensors, Value::Ints(list)) if list.is_empty() => Value::Tensors(Vec::new()),
+        (_, v) => v,
+    }
+}
+
+/// A default as written in the signature. The commonest go past the parser: defaults are read at every call.
+fn default_value(text: &'static str) -> Result<Value> {
+    match text {
+        "None" => Ok(Value::None),
+        "False" => Ok(Value::Bool(false)),
+        "True" => Ok(Value::Bool(true)),
+        _ => match text.parse() {
+            Ok(i) => Ok(Value::Int(i)),
+            Err(_) => sample::literal(text),
+        },
+    }
+}
+
+impl Mismatch {
+    /// The `TypeError` for a call of `op` that could only mean `def`.
+    #[cold]
+    fn error(self, op: &str, def: &OpDef, positional: &[Value], keyword: &[(String, Value)], style: Style) -> Error {
+        let hidden = (style == Style::Method) as usize;
+        Error::type_(match self {
+            Mismatch::TooMany => {
+                let most = positional_limit(def) - hidden;
+                let least = def.args.iter().take_while(|a| !a.keyword_only && a.default.is_none()).count().saturating_sub(hidden);
+                let given = positional.len() - hidden;
+                let were = if given == 1 { "was" } else { "were" };
+                if least == most {
+                    let s = if most == 1 { "" } else { "s" };
+                    format!("{op}() takes {most} positional argument{s} but {given} {were} given")
+                } else {
+                    format!("{op}() takes from {least} to {most} positional arguments but {given} {were} given")
+                }
+            }
+            Mismatch::Missing(from) => {
+                let given = |i: usize| find_keyword(def, keyword, i).is_some();
+                let missing: Vec<String> = (from..def.args.len())
+                    .filter(|&i| def.args[i].default.is_none() && !given(i))
+                    .map(|i| format!("\"{}\"", def.args[i].name))
+                    .collect();
+                // The plural is PyTorch's, which has it the wrong way round; scripts match on the text.
+                let s = if missing.len() == 1 { "s" } else { "" };
+                format!("{op}() missing {} required positional argument{s}: {}", missing.len(), missing.join(", "))
+            }
+            Mismatch::Type(i, source) => {
+                let (value, position) = match source {
+                    Source::Keyword(k) => (&keyword[k].1, None),
+                    _ => (&positional[i], Some(i + 1 - hidden)),
+                };
+                let wanted = Error::type_(format!("must be {}, not {}", kind_name(def.args[i].kind), value.type_name()));
+                return argument_error(wanted, op, def.args[i].name, position.filter(|&p| p > 0));
+            }
+            Mismatch::Keyword(k) => {
+                let name = &keyword[k].0;
+                if def.args.iter().any(|a| a.name == name) {
+                    format!("{op}() got multiple values for argument '{name}'")
+                } else {
+                    format!("{op}() got an unexpected keyword argument '{name}'")
+                }
+            }
+        })
+    }
+
+    /// The line that tells why an overload in a list of several did not match; empty where the counts say it.
+    fn reason(self, def: &OpDef, positional: &[Value], keyword: &[(String, Value)], style: Style) -> String {
+        match self {
+            Mismatch::TooMany | Mismatch::Missing(_) => String::new(),
+            Mismatch::Keyword(_) => {
+                let unknown: Vec<&str> =
+                    keyword.iter().map(|(k, _)| k.as_str()).filter(|k| !def.args.iter().any(|a| names(k, a.name))).collect();
+                format!("\n      didn't match because some of the keywords were incorrect: {}", unknown.join(", "))
+            }
+            Mismatch::Type(..) => {
+                let mark = |arg: Option<&ArgDef>, v: &Value| match arg {
+                    Some(arg) if fits(arg, v, true) => v.type_name().to_string(),
+                    _ => format!("!{}!", v.type_name()),
+                };
+                let hidden = (style == Style::Method) as usize;
+                let by_position = positional.iter().enumerate().skip(hidden).map(|(i, v)| mark(def.args.get(i), v));
+                let by_name = keyword.iter().map(|(k, v)| {
+                    let arg = def.args.iter().find(|a| names(k, a.name));
+                    format!("{k}={}", mark(arg, v))
+                });
+                let types: Vec<String> = by_position.chain(by_name).collect();
+                format!("\n      didn't match because some of the arguments have invalid types: ({})", types.join(", "))
+            }
+        }
+    }
+}
+
+/// The error where no overload fits.
+#[cold]
+fn no_overload(overloads: &[&'static OpDef], op: &str, style: Style, positional: &[Value], keyword: &[(String, Value)]) -> Error {
+    if overloads.is_empty() {
+        return Error::type_(format!("there is no op called '{op}'"));
+    }
+    let given = positional.len() + keyword.len();
+    let required = |d: &OpDef| d.args.iter().filter(|a| a.default.is_none()).count();
+    let plausible: Vec<_> = overloads.iter().filter(|d| (required(d)..=d.args.len()).contains(&given)).collect();
+    let only = match (overloads, plausible.as_slice()) {
+        ([only], _) => Some(only),
+        (_, [only]) => Some(*only),
+        _ => None,
+    };
+    if let Some(def) = only
+        && let Err(mismatch) = plan(def, positional, keyword, Numbers::Wrap)
+    {
+        return mismatch.error(op, def, positional, keyword, style);
+    }
+    let hidden = (style == Style::Method) as usize;
+    let got: Vec<String> = (positional.iter().skip(hidden).map(|v| v.type_name().to_string()))
+        .chain(keyword.iter().map(|(k, v)| format!("{k}={}", v.type_name())))
+        .collect();
+    let mut text =
+        format!("{op}() received an invalid combination of arguments - got ({}), but expected one of:", got.join(", "));
+    for def in overloads {
+        text += &format!("\n * ({})", typed_signature(def, hidden));
+        if let Err(mismatch) = plan(def, positional, keyword, Numbers::Wrap) {
+            text += &mismatch.reason(def, positional, keyword, style);
+        }
+    }
+    text.push('\n');
+    Error::type_(text)
+}
+
+/// `Tensor input, tuple of ints dim, bool keepdim = False, *, torch.dtype dtype = None`, without the first `hidden` parameters.
+fn typed_signature(def: &OpDef, hidden: usize) -> String {
+    let mut parts = Vec::new();
+    let star = def.args.iter().position(|a| a.keyword_only);
+    for (i, arg) in def.args.iter().enumerate().skip(hidden) {
+        if star == Some(i) {
+            parts.push("*".to_string());
+        }
+        let default = arg.default.map_or(String::new(), |d| format!(" = {d}"));
+        parts.push(format!("{} {}{default}", kind_name(arg.kind), arg.name));
+    }
+    parts.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::DType;
+    use crate::op::DTypes;
+
+    const fn arg(name: &'static str, kind: ArgKind, default: Option<&'static str>, keyword_only: bool) -> ArgDef {
+        ArgDef { name, kind, default, keyword_only }
+    }
+
+    const fn def(name: &'static str, args: &'static [ArgDef]) -> OpDef {
+        OpDef {
+            name,
+            overload: "",
+            aliases: &[],
+            doc: "",
+            signature: "",
+            args,
+            dtypes: DTypes::Any,
+            inplace: false,
+            view: false,
+            nn: false,
+            nondiff: false,
+            property: false,
+            function: false,
+            random: false,
+            samples: &[],
+            errors: &[],
+            call: |v| Ok(v[0].clone()),
+            call_inplace: None,
+            site: ("", 0),
+        }
+    }
+
+    static SUM: OpDef =
+        def("sum", &[arg("input", ArgKind::Tensor, None, false), arg("dtype", ArgKind::OptDType, Some("None"), true)]);
+    static SUM_DIM: OpDef = def(
+        "sum",
+        &[
+            arg("input", ArgKind::Tensor, None, false),
+            arg("dim", ArgKind::OptInts, None, false),
+            arg("keepdim", ArgKind::Bool, Some("False"), false),
+            arg("dtype", ArgKind::OptDType, Some("None"), true),
+        ],
+    );
+    static CUMSUM: OpDef = def("cumsum", &[arg("input", ArgKind::Tensor, None, false), arg("dim", ArgKind::Int, None, false)]);
+    static TRANSPOSE: OpDef = def(
+        "transpose",
+        &[
+            arg("input", ArgKind::Tensor, None, false),
+            arg("dim0", ArgKind::Int, None, false),
+            arg("dim1", ArgKind::Int, None, false),
+        ],
+    );
+    static SINH: OpDef = def("sinh", &[arg("input", ArgKind::Tensor, None, false)]);
+    static ADD: OpDef = def(
+        "add",
+        &[
+            arg("input", ArgKind::Tensor, None, false),
+            arg("other", ArgKind::Tensor, None, false),
+            arg("alpha", ArgKind::Scalar, Some("1"), true),
+        ],
+    );
+    static POW_TENSOR: OpDef =
+        def("pow", &[arg("input", ArgKind::Tensor, None, false), arg("exponent", ArgKind::Tensor, None, false)]);
+    static POW_NUMBER: OpDef =
+        def("pow", &[arg("input", ArgKind::Tensor, None, false), arg("exponent", ArgKind::Scalar, None, false)]);
+    static STACK: OpDef =
+        def("stack", &[arg("tensors", ArgKind::Tensors, None, false), arg("dim", ArgKind::Int, Some("0"), false)]);
+    static DEFAULTS: OpDef = def(
+        "defaults",
+        &[
+            arg("mode", ArgKind::Str, Some("'mean'"), false),
+            arg("padding", ArgKind::Ints, Some("(0, -1)"), false),
+            arg("eps", ArgKind::Float, Some("1e-05"), false),
+            arg("fill", ArgKind::OptScalar, Some("-inf"), false),
+            arg("to", ArgKind::DType, Some("int64"), false),
+        ],
+    );
+
+    fn x() -> Value {
+        Value::Tensor(Tensor::wrapped_number(Scalar::Float(2.5)))
+    }
+    fn s() -> Value {
+        Value::Str("a".into())
+    }
+    fn kw(name: &str, v: Value) -> Vec<(String, Value)> {
+        vec![(name.to_string(), v)]
+    }
+    fn fails(def: &OpDef, positional: Vec<Value>, keyword: Vec<(String, Value)>, text: &str) {
+        let e = bind(def, positional, keyword).unwrap_err();
+        assert_eq!((e.kind(), e.message()), (crate::ErrorKind::Type, text));
+    }
+
+    #[test]
+    fn fills_in_order_by_name_and_by_default() {
+        let v = bind(&SUM_DIM, vec![x()], [kw("keepdim", Value::Bool(true)), kw("dim", Value::Int(1))].concat()).unwrap();
+        assert!(matches!(v.as_slice(), [Value::Tensor(_), Value::Int(1), Value::Bool(true), Value::None]));
+        let v = bind(&SUM_DIM, vec![x(), Value::None], kw("dtype", Value::DType(DType::F16))).unwrap();
+        assert!(matches!(v.as_slice(), [_, Value::None, Value::Bool(false), Value::DType(DType::F16)]));
+        let v = bind(&DEFAULTS, vec![], vec![]).unwrap();
+        let [Value::Str(mode), Value::Ints(padding), Value::Float(eps), Value::Float(fill), Value::DType(DType::I64)] =
+            v.as_slice()
+        else {
+            panic!("{v:?}")
+        };
+        assert_eq!((mode.as_str(), padding.as_slice(), *eps, *fill), ("mean", &[0, -1][..], 1e-5, f64::NEG_INFINITY));
+    }
+
+    #[test]
+    fn numpy_names_stand_for_pytorchs() {
+        let v = bind(&SUM_DIM, vec![], [kw("a", x()), kw("axis", Value::Int(1)), kw("keepdims", Value::Bool(true))].concat())
+            .unwrap();
+        assert!(matches!(v.as_slice(), [Value::Tensor(_), Value::Int(1), Value::Bool(true), Value::None]));
+        let both = [kw("dim", Value::Int(0)), kw("axis", Value::Int(0))].concat();
+        fails(&SUM_DIM, vec![x()], both, "sum() got an unexpected keyword argument 'axis'");
+    }
+
+    #[test]
+    fn numbers_stand_for_tensors_beside_a_tensor() {
+        let v = bind(&ADD, vec![x(), Value::Int(3)], vec![]).unwrap();
+        assert_eq!(v[1].tensors()[0].dtype(), DType::I64);
+        let v = bind(&ADD, vec![Value::Bool(true), x()], vec![]).unwrap();
+        assert_eq!(v[0].tensors()[0].dtype(), DType::Bool);
+        fails(&SINH, vec![Value::Int(2)], vec![], "sinh(): argument 'input' (position 1) must be Tensor, not int");
+        // An overload for numbers goes before one for tensors, whichever stands first.
+        let (def, _) =
+            resolve_among(&[&POW_TENSOR, &POW_NUMBER], "pow", Style::Function, vec![x(), Value::Int(2)], vec![]).unwrap();
+        assert!(std::ptr::eq(def, &POW_NUMBER));
+        let (def, _) =
+            resolve_among(&[&POW_TENSOR, &POW_NUMBER], "pow", Style::Function, vec![Value::Int(2), x()], vec![]).unwrap();
+        assert!(std::ptr::eq(def, &POW_TENSOR));
+    }
+
+    #[test]
+    fn lists_of_tensors() {
+        let v = bind(&STACK, vec![Value::Ints(Default::default())], vec![]).unwrap();
+        assert!(matches!(&v[0], Value::Tensors(t) if t.is_empty()));
+        fails(&STACK, vec![x()], vec![], "stack(): argument 'tensors' (position 1) must be tuple of Tensors, not Tensor");
+    }
+
+    // Every text here was taken from PyTorch 2.15 for the same call.
+    #[test]
+    fn texts_are_pytorchs() {
+        fails(&CUMSUM, vec![x()], vec![], "cumsum() missing 1 required positional arguments: \"dim\"");
+        fails(&TRANSPOSE, vec![x()], vec![], "transpose() missing 2 required positional argument: \"dim0\", \"dim1\"");
+        fails(&CUMSUM, vec![x(), s()], vec![], "cumsum(): argument 'dim' (position 2) must be int, not str");
+        fails(&CUMSUM, vec![x()], kw("dim", s()), "cumsum(): argument 'dim' must be int, not str");
+        fails(&CUMSUM, vec![x(), Value::Int(0), Value::Int(1)], vec![], "cumsum() takes 2 positional arguments but 3 were given");
+        fails(&SINH, vec![x(), x(), x()], vec![], "sinh() takes 1 positional argument but 3 were given");
+        fails(&SINH, vec![x()], kw("foo", x()), "sinh() got an unexpected keyword argument 'foo'");
+        fails(&CUMSUM, vec![x(), Value::Int(0)], kw("dim", Value::Int(1)), "cumsum() got multiple values for argument 'dim'");
+        let four = vec![x(), Value::Int(0), Value::Bool(true), x()];
+        fails(&SUM_DIM, four, vec![], "sum() takes from 2 to 3 positional arguments but 4 were given");
+    }
+
+    #[test]
+    fn a_method_counts_from_the_argument_after_self() {
+        let e = |positional, keyword| {
+            resolve_among(&[&CUMSUM], "cumsum_", Style::Method, positional, keyword).unwrap_err().message().to_string()
+        };
+        assert_eq!(e(vec![x(), s()], vec![]), "cumsum_(): argument 'dim' (position 1) must be int, not str");
+        assert_eq!(e(vec![x(), s(), s()], vec![]), "cumsum_() takes 1 positional argument but 2 were given");
+    }
+
+    #[test]
+    fn overloads_are_tried_in_order() {
+        let pick = |positional, keyword| resolve_among(&[&SUM, &SUM_DIM], "sum", Style::Function, positional, keyword);
+        assert!(std::ptr::eq(pick(vec![x()], vec![]).unwrap().0, &SUM));
+        assert!(std::ptr::eq(pick(vec![x(), Value::Int(0)], vec![]).unwrap().0, &SUM_DIM));
+        assert!(std::ptr::eq(pick(vec![x()], kw("axis", Value::Int(0))).unwrap().0, &SUM_DIM));
+        let e = pick(vec![x(), s()], vec![]).unwrap_err();
+        assert_eq!(
+            e.message(),
+            "sum() received an invalid combination of arguments - got (Tensor, str), but expected one of:\n \
+             * (Tensor input, *, torch.dtype dtype = None)\n \
+             * (Tensor input, tuple of ints dim, bool keepdim = False, *, torch.dtype dtype = None)\n      \
+             didn't match because some of the arguments have invalid types: (Tensor, !str!)\n"
+        );
+        // Only the second overload takes four arguments, so the error is about it.
+        let e = pick(vec![x(), s(), Value::Bool(true)], vec![]).unwrap_err();
+        assert_eq!(e.message(), "sum(): argument 'dim' (position 2) must be tuple of ints, not str");
+        let e = resolve("no_such_op", vec![], vec![]).unwrap_err();
+        assert_eq!(e.message(), "there is no op called 'no_such_op'");
+    }
+
+    #[test]
+    fn runs_what_was_bound() {
+        let v = invoke(&SINH, &bind(&SINH, vec![x()], vec![]).unwrap()).unwrap();
+        assert_eq!(v.tensors().len(), 1);
+        assert_eq!(invoke_inplace(&SINH, &[x()]).unwrap_err().message(), "sinh() has no in-place form");
+    }
+}
