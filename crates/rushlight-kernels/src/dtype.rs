@@ -306,9 +306,9 @@ macro_rules! element_half {
             const DTYPE: DType = DType::$d;
             #[inline(always)] fn to_f64(self) -> f64 { self.to_f32() as f64 }
             #[inline(always)] fn to_i64(self) -> i64 { self.to_f32() as i64 }
-            #[inline(always)] fn from_f64(x: f64) -> Self { $t::from_f64(x) }
-            // Above 2^53 the two roundings could differ from one; no half value is that large.
-            #[inline(always)] fn from_i64(x: i64) -> Self { $t::from_f64(x as f64) }
+            // By way of f32, as PyTorch converts: two roundings, in rare ties not the nearest.
+            #[inline(always)] fn from_f64(x: f64) -> Self { $t::from_f32(x as f32) }
+            #[inline(always)] fn from_i64(x: i64) -> Self { $t::from_f32(x as f32) }
             #[inline(always)] fn to_scalar(self) -> Scalar { Scalar::Float(self.to_f32() as f64) }
             #[inline(always)] fn is_true(self) -> bool { self.to_f32() != 0.0 }
         }

@@ -1,0 +1,116 @@
+//! Conversions between element types, tile by tile. f16 and bf16 are converted from and to f32 only: all else goes through f32, as in
+//! PyTorch.
+
+use super::isa::{Isa, Kernel, Un, with_isa};
+use crate::{DType, Element, bf16, f16};
+use half::slice::HalfFloatSliceExt;
+
+/// `Element::cast` to `U`.
+struct Cast<U>(std::marker::PhantomData<U>);
+
+impl<S, T: Element, U: Element> Un<S, T> for Cast<U> {
+    type Out = U;
+    #[inline(always)]
+    fn f(x: T) -> U {
+        x.cast()
+    }
+}
+
+fn cast_to<S: Isa, T: Element>(to: DType) -> Kernel {
+    match to {
+        DType::Bool => S::un::<Cast<bool>, T>(),
+        DType::U8 => S::un::<Cast<u8>, T>(),
+        DType::I8 => S::un::<Cast<i8>, T>(),
+        DType::I16 => S::un::<Cast<i16>, T>(),
+        DType::I32 => S::un::<Cast<i32>, T>(),
+        DType::I64 => S::un::<Cast<i64>, T>(),
+        DType::F16 | DType::BF16 | DType::F32 => S::un::<Cast<f32>, T>(),
+        DType::F64 => S::un::<Cast<f64>, T>(),
+    }
+}
+
+fn cast_rows<S: Isa>(from: DType, to: DType) -> Kernel {
+    match from {
+        DType::Bool => cast_to::<S, bool>(to),
+        DType::U8 => cast_to::<S, u8>(to),
+        DType::I8 => cast_to::<S, i8>(to),
+        DType::I16 => cast_to::<S, i16>(to),
+        DType::I32 => cast_to::<S, i32>(to),
+        DType::I64 => cast_to::<S, i64>(to),
+        DType::F16 | DType::BF16 | DType::F32 => cast_to::<S, f32>(to),
+        DType::F64 => cast_to::<S, f64>(to),
+    }
+}
+
+/// The kernel that converts registers of `from` to registers of `to` (f16 and bf16 are held as f32, and not yet rounded).
+pub(crate) fn cast(from: DType, to: DType) -> Kernel {
+    with_isa!(S => cast_rows::<S>(from, to))
+}
+
+/// Loads `n` elements of the half type `dtype` at `a` as f32.
+///
+/// # Safety
+/// `a` and `o` are valid for `n` elements and do not overlap.
+pub(crate) unsafe fn from_half(dtype: DType, a: *const u8, o: *mut u8, n: usize) {
+    // SAFETY: the caller's.
+    unsafe {
+        let o = std::slice::from_raw_parts_mut(o.cast::<f32>(), n);
+        match dtype {
+            DType::F16 => std::slice::from_raw_parts(a.cast::<f16>(), n).convert_to_f32_slice(o),
+            _ => {
+                let a = std::slice::from_raw_parts(a.cast::<bf16>(), n);
+                for (o, a) in o.iter_mut().zip(a) {
+                    *o = f32::from_bits((a.to_bits() as u32) << 16);
+                }
+            }
+        }
+    }
+}
+
+/// Rounds to nearest even; NaN stays a (quiet) NaN.
+#[inline(always)]
+fn bf16_bits(x: f32) -> u16 {
+    let bits = x.to_bits();
+    let rounded = (bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) >> 16) as u16;
+    if x.is_nan() { (bits >> 16) as u16 | 0x40 } else { rounded }
+}
+
+/// Stores `n` f32 at `a` as elements of the half type `dtype`.
+///
+/// # Safety
+/// `a` and `o` are valid for `n` elements and do not overlap.
+pub(crate) unsafe fn to_half(dtype: DType, a: *const u8, o: *mut u8, n: usize) {
+    // SAFETY: the caller's.
+    unsafe {
+        let a = std::slice::from_raw_parts(a.cast::<f32>(), n);
+        match dtype {
+            DType::F16 => std::slice::from_raw_parts_mut(o.cast::<f16>(), n).convert_from_f32_slice(a),
+            _ => {
+                let o = std::slice::from_raw_parts_mut(o.cast::<bf16>(), n);
+                for (o, a) in o.iter_mut().zip(a) {
+                    *o = bf16::from_bits(bf16_bits(*a));
+                }
+            }
+        }
+    }
+}
+
+/// Rounds `n` f32 at `a` to values of the half type `dtype`, in place.
+///
+/// # Safety
+/// `a` is valid for reading and writing `n` f32.
+pub(crate) unsafe fn round_half(dtype: DType, a: *mut u8, n: usize) {
+    // SAFETY: the caller's.
+    let a = unsafe { std::slice::from_raw_parts_mut(a.cast::<f32>(), n) };
+    if dtype == DType::F16 {
+        let mut block = [f16::ZERO; 64];
+        for a in a.chunks_mut(block.len()) {
+            block[..a.len()].convert_from_f32_slice(a);
+            block[..a.len()].convert_to_f32_slice(a);
+        }
+    } else {
+        for a in a {
+            *a = f32::from_bits((bf16_bits(*a) as u32) << 16);
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Instruction sets: the loops over a tile, compiled once for each.
+
+use std::sync::OnceLock;
+
+/// A tile kernel: reads `n` elements at each operand (unused ones may dangle) and writes `n` at the last pointer.
+///
+/// # Safety
+/// Operands and result are valid for `n` elements of the types the kernel was made for, and the result overlaps no operand.
+pub(crate) type Kernel = unsafe fn(*const u8, *const u8, *const u8, *mut u8, usize);
+
+/// A unary scalar function of a row, for operands of type `T`.
+pub trait Un<S, T> {
+    /// Type of the result.
+    type Out: Copy;
+    /// The row's expression.
+    fn f(x: T) -> Self::Out;
+}
+/// A binary scalar function.
+pub trait Bin<S, T> {
+    /// Type of the result.
+    type Out: Copy;
+    /// The row's expression.
+    fn f(a: T, b: T) -> Self::Out;
+}
+/// A ternary scalar function; the first operand may have a type of its own.
+pub trait Tern<S, T> {
+    /// Type of the first operand.
+    type First: Copy;
+    /// The row's expression.
+    fn f(a: Self::First, b: T, c: T) -> T;
+}
+
+/// An instruction set that bodies are compiled for.
+pub trait Isa: Sized + 'static {
+    /// Whether a fused multiply-add is one instruction.
+    const FMA: bool;
+    #[doc(hidden)]
+    fn un<F: Un<Self, T>, T: Copy>() -> Kernel;
+    #[doc(hidden)]
+    fn bin<F: Bin<Self, T>, T: Copy>() -> Kernel;
+    #[doc(hidden)]
+    fn tern<F: Tern<Self, T>, T: Copy>() -> Kernel;
+}
+
+// The slices tell LLVM that the result aliases no operand; raw pointers would cost a run-time check or the vectorisation.
+
+#[inline(always)]
+unsafe fn un_loop<S, F: Un<S, T>, T: Copy>(a: *const u8, o: *mut u8, n: usize) {
+    #[inline(always)]
+    fn go<S, F: Un<S, T>, T: Copy>(a: &[T], o: &mut [F::Out]) {
+        for (x, o) in a.iter().zip(o) {
+            *o = F::f(*x);
+        }
+    }
+    // SAFETY: `Kernel`'s contract.
+    unsafe { go::<S, F, T>(std::slice::from_raw_parts(a.cast(), n), std::slice::from_raw_parts_mut(o.cast(), n)) }
+}
+
+#[inline(always)]
+unsafe fn bin_loop<S, F: Bin<S, T>, T: Copy>(a: *const u8, b: *const u8, o: *mut u8, n: usize) {
+    #[inline(always)]
+    fn go<S, F: Bin<S, T>, T: Copy>(a: &[T], b: &[T], o: &mut [F::Out]) {
+        for ((x, y), o) in a.iter().zip(b).zip(o) {
+            *o = F::f(*x, *y);
+        }
+    }
+    // SAFETY: `Kernel`'s contract.
+    unsafe {
+        go::<S, F, T>(
+            std::slice::from_raw_parts(a.cast(), n),
+            std::slice::from_raw_parts(b.cast(), n),
+            std::slice::from_raw_parts_mut(o.cast(), n),
+        )
+    }
+}
+
+#[inline(always)]
+unsafe fn tern_loop<S, F: Tern<S, T>, T: Copy>(a: *const u8, b: *const u8, c: *const u8, o: *mut u8, n: usize) {
+    #[inline(always)]
+    fn go<S, F: Tern<S, T>, T: Copy>(a: &[F::First], b: &[T], c: &[T], o: &mut [T]) {
+        for (((x, y), z), o) in a.iter().zip(b).zip(c).zip(o) {
+            *o = F::f(*x, *y, *z);
+        }
+    }
+    // SAFETY: `Kernel`'s contract.
+    unsafe {
+        go::<S, F, T>(
+            std::slice::from_raw_parts(a.cast(), n),
+            std::slice::from_raw_parts(b.cast(), n),
+            std::slice::from_raw_parts(c.cast(), n),
+            std::slice::from_raw_parts_mut(o.cast(), n),
+        )
+    }
+}
+
+macro_rules! isa {
+    ($(#[$doc:meta])* $name:ident, fma: $fma:expr, $(#[$feature:meta])?) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug)]
+        pub struct $name;
+        impl Isa for $name {
+            const FMA: bool = $fma;
+            fn un<F: Un<Self, T>, T: Copy>() -> Kernel {
+                $(#[$feature])?
+                unsafe fn k<F: Un<$name, T>, T: Copy>(a: *const u8, _: *const u8, _: *const u8, o: *mut u8, n: usize) {
+                    // SAFETY: the caller's.
+                    unsafe { un_loop::<$name, F, T>(a, o, n) }
+                }
+                k::<F, T>
+            }
+            fn bin<F: Bin<Self, T>, T: Copy>() -> Kernel {
+                $(#[$feature])?
+                unsafe fn k<F: Bin<$name, T>, T: Copy>(a: *const u8, b: *const u8, _: *const u8, o: *mut u8, n: usize) {
+                    // SAFETY: the caller's.
+                    unsafe { bin_loop::<$name, F, T>(a, b, o, n) }
+                }
+                k::<F, T>
+            }
+            fn tern<F: Tern<Self, T>, T: Copy>() -> Kernel {
+                $(#[$feature])?
+                unsafe fn k<F: Tern<$name, T>, T: Copy>(a: *const u8, b: *const u8, c: *const u8, o: *mut u8, n: usize) {
+                    // SAFETY: the caller's.
+                    unsafe { tern_loop::<$name, F, T>(a, b, c, o, n) }
+                }
+                k::<F, T>
+            }
+        }
+    };
+}
+
+isa! {
+    /// What the target promises: SSE2 on x86-64, NEON on aarch64.
+    Baseline, fma: cfg!(any(target_feature = "fma", target_arch = "aarch64")),
+}
+#[cfg(target_arch = "x86_64")]
+isa! {
+    /// AVX2 with FMA and F16C.
+    Avx2, fma: true, #[target_feature(enable = "avx2,fma,f16c,bmi1,bmi2")]
+}
+
+/// What this machine offers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// The target's baseline.
+    Baseline,
+    /// AVX2 with FMA and F16C.
+    Avx2,
+}
+
+/// The best level of this machine, looked up once.
+#[inline]
+pub fn level() -> Level {
+    static LEVEL: OnceLock<Level> = OnceLock::new();
+    *LEVEL.get_or_init(detect)
+}
+
+fn detect() -> Level {
+    #[cfg(target_arch = "x86_64")]
+    if ["avx2", "fma", "f16c", "bmi1", "bmi2"].iter().all(|f| has(f)) {
+        return Level::Avx2;
+    }
+    Level::Baseline
+}
+
+#[cfg(target_arch = "x86_64")]
+fn has(feature: &str) -> bool {
+    match feature {
+        "avx2" => is_x86_feature_detected!("avx2"),
+        "fma" => is_x86_feature_detected!("fma"),
+        "f16c" => is_x86_feature_detected!("f16c"),
+        "bmi1" => is_x86_feature_detected!("bmi1"),
+        "bmi2" => is_x86_feature_detected!("bmi2"),
+        _ => false,
+    }
+}
+
+/// Runs the block with `$S` standing for the best instruction set of this machine.
+macro_rules! with_isa {
+    ($S:ident => $body:expr) => {{
+        #[cfg(target_arch = "x86_64")]
+        if $crate::cpu::simd::isa::level() == $crate::cpu::simd::isa::Level::Avx2 {
+            type $S = $crate::cpu::simd::isa::Avx2;
+            return $body;
+        }
+        type $S = $crate::cpu::simd::isa::Baseline;
+        $body
+    }};
+}
+pub(crate) use with_isa;

@@ -1,0 +1,226 @@
+//! From the rows of the scalar table to tile kernels.
+
+use super::isa::{Bin, Isa, Kernel, Tern, Un, with_isa};
+use super::{Int, Real};
+use crate::scalar::{bin_table, tern_table, un_table};
+use crate::{BinOp, DType, TernOp, UnOp, bf16, f16};
+use std::marker::PhantomData;
+
+/// The `float` expression of row `M`.
+struct Float<M>(PhantomData<M>);
+/// The `int` expression of row `M`.
+struct Integer<M>(PhantomData<M>);
+/// The `bool` expression of row `M`.
+struct Truth<M>(PhantomData<M>);
+/// The `any` expression of row `M`.
+struct Any<M>(PhantomData<M>);
+
+macro_rules! out_type {
+    ($T:ident) => {
+        $T
+    };
+    ($T:ident bool) => {
+        bool
+    };
+}
+
+/// One expression of a row as an implementation of `Un`, `Bin` or `Tern`.
+macro_rules! body {
+    (float un $m:path, |$x:ident| $e:expr, [$($r:ident)?]) => {
+        impl<S: Isa, T: Real> Un<S, T> for Float<$m> {
+            type Out = out_type!(T $($r)?);
+            #[inline(always)]
+            fn f($x: T) -> Self::Out { $e }
+        }
+    };
+    (int un $m:path, |$x:ident| $e:expr, [$($r:ident)?]) => {
+        impl<S: Isa, T: Int> Un<S, T> for Integer<$m> {
+            type Out = out_type!(T $($r)?);
+            #[inline(always)]
+            fn f($x: T) -> Self::Out { $e }
+        }
+    };
+    (bool un $m:path, |$x:ident| $e:expr, [$($r:ident)?]) => {
+        impl<S: Isa> Un<S, bool> for Truth<$m> {
+            type Out = bool;
+            #[inline(always)]
+            fn f($x: bool) -> bool { $e }
+        }
+    };
+    (float bin $m:path, |$a:ident, $b:ident| $e:expr, [$($r:ident)?]) => {
+        impl<S: Isa, T: Real> Bin<S, T> for Float<$m> {
+            type Out = out_type!(T $($r)?);
+            #[inline(always)]
+            fn f($a: T, $b: T) -> Self::Out { $e }
+        }
+    };
+    (int bin $m:path, |$a:ident, $b:ident| $e:expr, [$($r:ident)?]) => {
+        impl<S: Isa, T: Int> Bin<S, T> for Integer<$m> {
+            type Out = out_type!(T $($r)?);
+            #[inline(always)]
+            fn f($a: T, $b: T) -> Self::Out { $e }
+        }
+    };
+    (bool bin $m:path, |$a:ident, $b:ident| $e:expr, [$($r:ident)?]) => {
+        impl<S: Isa> Bin<S, bool> for Truth<$m> {
+            type Out = bool;
+            #[inline(always)]
+            fn f($a: bool, $b: bool) -> bool { $e }
+        }
+    };
+    (float tern $m:path, |$a:ident, $b:ident, $c:ident| $e:expr, []) => {
+        impl<S: Isa, T: Real> Tern<S, T> for Float<$m> {
+            type First = T;
+            #[inline(always)]
+            fn f($a: T, $b: T, $c: T) -> T { $e }
+        }
+    };
+    (int tern $m:path, |$a:ident, $b:ident, $c:ident| $e:expr, []) => {
+        impl<S: Isa, T: Int> Tern<S, T> for Integer<$m> {
+            type First = T;
+            #[inline(always)]
+            fn f($a: T, $b: T, $c: T) -> T { $e }
+        }
+    };
+    (any tern $m:path, |$a:ident, $b:ident, $c:ident| $e:expr, []) => {
+        impl<S: Isa, T: Copy> Tern<S, T> for Any<$m> {
+            type First = bool;
+            #[inline(always)]
+            fn f($a: bool, $b: T, $c: T) -> T { $e }
+        }
+    };
+}
+
+/// All expressions of a row; `$r` is `[]` or `[bool]`.
+macro_rules! bodies {
+    ($arity:ident $module:ident $v:ident $r:tt $({ $kind:ident |$($x:ident),*| $e:expr })*) => {
+        $(body!($kind $arity $module::$v, |$($x),*| $e, $r);)*
+    };
+}
+
+/// Returns the kernel of one kind of a row if `$d` is among its dtypes.
+macro_rules! arm {
+    (float $S:ident $arity:ident $m:path, $d:ident) => {
+        match $d {
+            DType::F16 | DType::BF16 | DType::F32 => return Some($S::$arity::<Float<$m>, f32>()),
+            DType::F64 => return Some($S::$arity::<Float<$m>, f64>()),
+            _ => {}
+        }
+    };
+    (int $S:ident $arity:ident $m:path, $d:ident) => {
+        match $d {
+            DType::U8 => return Some($S::$arity::<Integer<$m>, u8>()),
+            DType::I8 => return Some($S::$arity::<Integer<$m>, i8>()),
+            DType::I16 => return Some($S::$arity::<Integer<$m>, i16>()),
+            DType::I32 => return Some($S::$arity::<Integer<$m>, i32>()),
+            DType::I64 => return Some($S::$arity::<Integer<$m>, i64>()),
+            _ => {}
+        }
+    };
+    (bool $S:ident $arity:ident $m:path, $d:ident) => {
+        if $d == DType::Bool {
+            return Some($S::$arity::<Truth<$m>, bool>());
+        }
+    };
+    // Moves bits only: the type is just a width.
+    (any $S:ident $arity:ident $m:path, $d:ident) => {
+        return Some(match $d.compute().size() {
+            1 => $S::$arity::<Any<$m>, u8>(),
+            2 => $S::$arity::<Any<$m>, u16>(),
+            4 => $S::$arity::<Any<$m>, u32>(),
+            _ => $S::$arity::<Any<$m>, u64>(),
+        })
+    };
+}
+
+macro_rules! make_kernels {
+    ($module:ident $arity:ident $name:ident: $(
+        $(#[$row:meta])* $v:ident $n:literal $text:literal $cost:literal $(-> $r:ident)?
+        { $($kind:ident: |$($x:ident),*| $e:expr),* }
+    )*) => {
+        /// One empty type per row.
+        mod $module { $(pub(super) struct $v;)* }
+        $(bodies!($arity $module $v [$($r)?] $({ $kind |$($x),*| $e })*);)*
+
+        #[allow(unreachable_code, reason = "an `any` row returns at once")]
+        fn $module<S: Isa>(op: $name, dtype: DType) -> Option<Kernel> {
+            match op { $($name::$v => { $(arm!($kind S $arity $module::$v, dtype);)* })* }
+            None
+        }
+    };
+}
+macro_rules! un_kernels { ($($t:tt)*) => { make_kernels! { un_rows un UnOp: $($t)* } }; }
+macro_rules! bin_kernels { ($($t:tt)*) => { make_kernels! { bin_rows bin BinOp: $($t)* } }; }
+macro_rules! tern_kernels { ($($t:tt)*) => { make_kernels! { tern_rows tern TernOp: $($t)* } }; }
+un_table!(un_kernels);
+bin_table!(bin_kernels);
+tern_table!(tern_kernels);
+
+/// The kernel of `op` for operands of `dtype` (f16 and bf16: held as f32), or `None` where the row does not accept it.
+pub(crate) fn un(op: UnOp, dtype: DType) -> Option<Kernel> {
+    with_isa!(S => un_rows::<S>(op, dtype))
+}
+/// As [`un`].
+pub(crate) fn bin(op: BinOp, dtype: DType) -> Option<Kernel> {
+    match (op, dtype) {
+        // The one primitive that must know the width of the type that is held as f32.
+        (BinOp::Nextafter, DType::F16) => Some(isa_free::<HalfNextafter<f16>>()),
+        (BinOp::Nextafter, DType::BF16) => Some(isa_free::<HalfNextafter<bf16>>()),
+        _ => with_isa!(S => bin_rows::<S>(op, dtype)),
+    }
+}
+/// As [`un`]; `dtype` is that of the second and third operands.
+pub(crate) fn tern(op: TernOp, dtype: DType) -> Option<Kernel> {
+    with_isa!(S => tern_rows::<S>(op, dtype))
+}
+
+fn isa_free<F: Bin<super::isa::Baseline, f32>>() -> Kernel {
+    super::isa::Baseline::bin::<F, f32>()
+}
+
+/// `nextafter` in a half type, for values held as f32.
+struct HalfNextafter<H>(PhantomData<H>);
+
+macro_rules! half_nextafter {
+    ($($h:ident)*) => {$(
+        impl<S> Bin<S, f32> for HalfNextafter<$h> {
+            type Out = f32;
+            fn f(a: f32, b: f32) -> f32 {
+                let x = $h::from_f32(a);
+                if a.is_nan() || b.is_nan() {
+                    f32::NAN
+                } else if a == b {
+                    b
+                } else if a == 0.0 {
+                    $h::from_bits(1).to_f32().copysign(b)
+                } else {
+                    // Bits grow with the magnitude.
+                    let bits = x.to_bits();
+                    $h::from_bits(if (b > a) == (a > 0.0) { bits + 1 } else { bits - 1 }).to_f32()
+                }
+            }
+        }
+    )*};
+}
+half_nextafter!(f16 bf16);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accepts_says_where_kernels_are() {
+        for d in DType::ALL {
+            for &op in UnOp::ALL {
+                assert_eq!(un(op, d).is_some(), op.accepts(d), "{op:?} {d}");
+            }
+            for &op in BinOp::ALL {
+                assert_eq!(bin(op, d).is_some(), op.accepts(d), "{op:?} {d}");
+                assert_eq!(op.is_predicate(), op.result(DType::F32) == DType::Bool, "{op:?}");
+            }
+            for &op in TernOp::ALL {
+                assert_eq!(tern(op, d).is_some(), op.accepts(d), "{op:?} {d}");
+            }
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Moving elements between strided views and contiguous tiles. Only the size of an element matters.
+
+use crate::*;
+use smallvec::SmallVec;
+use std::mem::MaybeUninit;
+
+/// Direction, and the contiguous side.
+#[derive(Clone, Copy)]
+pub(super) enum Move {
+    /// From the view to this tile.
+    Gather(*mut u8),
+    /// From this tile to the view.
+    Scatter(*mut u8),
+}
+
+macro_rules! by_size {
+    ($size:expr, $T:ident => $body:expr) => {
+        match $size {
+            1 => {
+                type $T = u8;
+                $body
+            }
+            2 => {
+                type $T = u16;
+                $body
+            }
+            4 => {
+                type $T = u32;
+                $body
+            }
+            _ => {
+                type $T = u64;
+                $body
+            }
+        }
+    };
+}
+
+/// Moves `n` elements of `size` bytes that lie `stride` apart from `at` on.
+///
+/// # Safety
+/// Those elements, and `n` of the tile, are valid; the two are apart, or the same place.
+pub(super) unsafe fn row(size: usize, at: *mut u8, stride: isize, n: usize, mv: Move) {
+    // SAFETY: the caller's.
+    unsafe {
+        match mv {
+            Move::Gather(to) | Move::Scatter(to) if stride == 1 => {
+                let (from, to) = if matches!(mv, Move::Gather(_)) { (at, to) } else { (to, at) };
+                if from != to {
+                    std::ptr::copy_nonoverlapping(from, to, n * size);
+                }
+            }
+            Move::Gather(to) => by_size!(size, T => gather(at.cast::<T>(), stride, n, to.cast())),
+            Move::Scatter(from) => by_size!(size, T => scatter(from.cast::<T>(), stride, n, at.cast())),
+        }
+    }
+}
+
+/// Moves `n` elements from row number `row` on, over whole rows.
+///
+/// # Safety
+/// As for [`row`], with the layout that `dims` and `strides` describe; `at` is that row's first element.
+pub(super) unsafe fn rows(size: usize, at: *mut u8, dims: &[usize], strides: &[isize], row: usize, n: usize, mv: Move) {
+    // SAFETY: the caller's.
+    unsafe { by_size!(size, T => rows_of::<T>(at.cast(), dims, strides, row, n, mv)) }
+}
+
+#[inline(always)]
+unsafe fn gather<T: Copy>(from: *const T, stride: isize, n: usize, to: *mut T) {
+    // SAFETY: the caller's.
+    unsafe {
+        if stride == 0 {
+            let x = *from;
+            std::slice::from_raw_parts_mut(to.cast::<MaybeUninit<T>>(), n).fill(MaybeUninit::new(x));
+            return;
+        }
+        for i in 0..n {
+            *to.add(i) = *from.offset(i as isize * stride);
+        }
+    }
+}
+#[inline(always)]
+unsafe fn scatter<T: Copy>(from: *const T, stride: isize, n: usize, to: *mut T) {
+    for i in 0..n {
+        // SAFETY: the caller's.
+        unsafe { *to.offset(i as isize * stride) = *from.add(i) }
+    }
+}
+
+/// Short rows: a walk like an odometer's.
+unsafe fn rows_of<T: Copy>(mut at: *mut T, dims: &[usize], strides: &[isize], mut row: usize, n: usize, mv: Move) {
+    let outer = dims.len() - 1;
+    let (width, step) = (dims[outer], strides[outer]);
+    let mut index: SmallVec<[usize; 6]> = SmallVec::from_elem(0, outer);
+    for d in (0..outer).rev() {
+        index[d] = row % dims[d];
+        row /= dims[d];
+    }
+    let mut done = 0;
+    while done < n {
+        let len = width.min(n - done);
+        // SAFETY: the caller's.
+        unsafe {
+            match mv {
+                Move::Gather(to) => gather(at, step, len, to.cast::<T>().add(done)),
+                Move::Scatter(from) => scatter(from.cast::<T>().add(done), step, len, at),
+            }
+        }
+        done += len;
+        for d in (0..outer).rev() {
+            index[d] += 1;
+            at = at.wrapping_offset(strides[d]);
+            if index[d] < dims[d] {
+                break;
+            }
+            at = at.wrapping_offset(-strides[d] * dims[d] as isize);
+            index[d] = 0;
+        }
+    }
+}
+
+/// Fills a register of `dtype` with `value`.
+///
+/// # Safety
+/// `to` is valid for `n` elements.
+pub(super) unsafe fn splat_scalar(value: Scalar, dtype: DType, to: *mut u8, n: usize) {
+    unsafe fn fill<T: Copy>(x: T, to: *mut u8, n: usize) {
+        // SAFETY: the caller's.
+        unsafe { std::slice::from_raw_parts_mut(to.cast::<MaybeUninit<T>>(), n).fill(MaybeUninit::new(x)) }
+    }
+    // SAFETY: the caller's.
+    unsafe {
+        match dtype {
+            DType::F16 => fill(value.to::<f16>().to_f32(), to, n),
+            DType::BF16 => fill(value.to::<bf16>().to_f32(), to, n),
+            _ => dispatch!(dtype, T => fill(value.to::<T>(), to, n)),
+        }
+    }
+}
+
+/// Whether an integer register holds a zero.
+///
+/// # Safety
+/// `at` is valid for `n` elements of `dtype`.
+pub(super) unsafe fn any_zero(dtype: DType, at: *const u8, n: usize) -> bool {
+    // Without early exit, so that it vectorises.
+    by_size!(dtype.size(), T => {
+        // SAFETY: the caller's.
+        let x = unsafe { std::slice::from_raw_parts(at.cast::<T>(), n) };
+        x.iter().fold(false, |zero, &x| zero | (x == 0))
+    })
+}

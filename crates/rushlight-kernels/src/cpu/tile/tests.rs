@@ -1,0 +1,725 @@
+//! Every primitive, dtype and layout against an interpreter that handles one element at a time, in f64 and i128.
+
+use super::pointwise;
+use crate::backend::*;
+use crate::*;
+
+/// A buffer with a view of it, made from values in row-major order.
+struct Array {
+    buffer: Buffer,
+    layout: Layout,
+    dtype: DType,
+}
+
+/// A value of any dtype.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Value {
+    Int(i128),
+    Float(f64),
+}
+use Value::*;
+
+impl Value {
+    fn f(self) -> f64 {
+        match self {
+            Int(i) => i as f64,
+            Float(f) => f,
+        }
+    }
+    fn i(self) -> i128 {
+        match self {
+            Int(i) => i,
+            Float(_) => panic!("not an integer"),
+        }
+    }
+}
+
+fn round(x: f64, d: DType) -> f64 {
+    match d {
+        DType::F16 => f16::from_f32(x as f32).to_f64(),
+        DType::BF16 => bf16::from_f32(x as f32).to_f64(),
+        DType::F32 => x as f32 as f64,
+        _ => x,
+    }
+}
+
+impl Array {
+    fn new(dtype: DType, layout: Layout) -> Array {
+        let len = layout.span().map_or(0, |s| s.1);
+        Array { buffer: Buffer::zeroed(len * dtype.size()).unwrap(), layout, dtype }
+    }
+    fn view(&self) -> View<'_> {
+        // SAFETY: tests are the only user of the buffer.
+        unsafe { View::new(&self.buffer, &self.layout, self.dtype).unwrap() }
+    }
+    fn view_mut(&self) -> ViewMut<'_> {
+        // SAFETY: as above.
+        unsafe { ViewMut::new(&self.buffer, &self.layout, self.dtype).unwrap() }
+    }
+    fn get(&self, linear: usize) -> Value {
+        let at = self.layout.position(linear);
+        dispatch!(self.dtype, T => {
+            // SAFETY: within the buffer.
+            let x = unsafe { *self.buffer.as_ptr().cast::<T>().add(at) };
+            if self.dtype.is_float() { Float(x.to_f64()) } else { Int(x.to_i64() as i128) }
+        })
+    }
+    fn set(&self, linear: usize, x: f64) {
+        let at = self.layout.position(linear);
+        // SAFETY: within the buffer.
+        dispatch!(self.dtype, T => unsafe { *self.buffer.as_ptr().cast::<T>().add(at) = <T as Element>::from_f64(x) })
+    }
+    fn values(&self) -> Vec<Value> {
+        (0..self.layout.numel()).map(|i| self.get(i)).collect()
+    }
+}
+
+/// Layouts of one shape: contiguous, transposed, with steps and flips, broadcast, from an offset.
+fn layouts(shape: &[usize]) -> Vec<Layout> {
+    let rank = shape.len();
+    let mut all = vec![Layout::contiguous(shape)];
+    if rank >= 2 {
+        let reversed: Vec<usize> = shape.iter().rev().copied().collect();
+        all.push(Layout::contiguous(&reversed).permute(&(0..rank).rev().collect::<Vec<_>>()));
+    }
+    if rank >= 1 {
+        let doubled: Vec<usize> = shape.iter().map(|d| d * 2 + 1).collect();
+        let mut l = Layout::contiguous(&doubled);
+        for (d, &n) in shape.iter().enumerate() {
+            l = l.slice(d, 1, 2, n);
+        }
+        all.push(l.clone());
+        all.push((0..rank).fold(l, |l, d| l.flip(d)));
+    }
+    all
+}
+
+fn broadcasts(shape: &[usize]) -> Vec<Layout> {
+    let mut all = vec![Layout::contiguous(&[]).broadcast_to(shape).unwrap()];
+    for d in 0..shape.len() {
+        let mut small = shape.to_vec();
+        small[d] = 1;
+        all.push(Layout::contiguous(&small).broadcast_to(shape).unwrap());
+        all.push(Layout::contiguous(&shape[d..]).broadcast_to(shape).unwrap());
+    }
+    all
+}
+
+/// Numbers that matter, and others in between.
+fn sample(k: usize, d: DType) -> f64 {
+    const EDGES: [f64; 16] =
+        [0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5, 3.0, 7.0, -7.0, f64::INFINITY, f64::NEG_INFINITY, f64::NAN, 1.5, 2.5, -0.0];
+    let mut h = (k as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    h ^= h >> 29;
+    let x = match d {
+        _ if h % 3 == 0 => EDGES[(h >> 8) as usize % EDGES.len()],
+        DType::Bool => (h >> 40 & 1) as f64,
+        _ => ((h >> 20) % 4001) as f64 / 400.0 - 5.0,
+    };
+    if d.is_float() {
+        x
+    } else if x.is_finite() {
+        x.trunc()
+    } else {
+        100.0
+    }
+}
+
+fn fill(a: &Array, salt: usize) {
+    for i in 0..a.layout.numel() {
+        a.set(i, sample(i * 31 + salt, a.dtype));
+    }
+}
+
+fn of_bool(b: bool) -> Value {
+    Int(b as i128)
+}
+
+fn nonzero(x: Value) -> bool {
+    x.f() != 0.0
+}
+
+fn bits(d: DType) -> u32 {
+    d.size() as u32 * 8
+}
+
+/// Brings an exact integer into its dtype.
+fn wrap(x: i128, d: DType) -> Value {
+    Int(match d {
+        DType::Bool => (x != 0) as i128,
+        DType::U8 => x as u8 as i128,
+        DType::I8 => x as i8 as i128,
+        DType::I16 => x as i16 as i128,
+        DType::I32 => x as i32 as i128,
+        _ => x as i64 as i128,
+    })
+}
+
+/// `None` where the reference does not say.
+fn reference_un(op: UnOp, d: DType, x: Value) -> Option<Value> {
+    use UnOp::*;
+    let predicate = match op {
+        IsNan => Some(x.f().is_nan()),
+        IsInf => Some(x.f().is_infinite()),
+        IsFinite => Some(x.f().is_finite()),
+        SignBit => Some(x.f().is_sign_negative()),
+        LogicalNot => Some(!nonzero(x)),
+        _ => None,
+    };
+    if let Some(p) = predicate {
+        return Some(of_bool(p));
+    }
+    if let Int(i) = x {
+        return Some(wrap(
+            match op {
+                Neg => -i,
+                Abs => i.abs(),
+                Sign => i.signum(),
+                Square => i * i,
+                Relu => i.max(0),
+                Ceil | Floor | Round | Trunc => i,
+                BitNot if d == DType::Bool => 1 - i,
+                BitNot => !i,
+                _ => return None,
+            },
+            d,
+        ));
+    }
+    let x = x.f();
+    Some(Float(match op {
+        Neg => -x,
+        Abs => x.abs(),
+        Sign => (x > 0.0) as i8 as f64 - (x < 0.0) as i8 as f64,
+        Square => x * x,
+        Relu => {
+            if x.is_nan() {
+                x
+            } else {
+                x.max(0.0)
+            }
+        }
+        Ceil => x.ceil(),
+        Floor => x.floor(),
+        Round => x.round_ties_even(),
+        Trunc => x.trunc(),
+        Frac => x - x.trunc(),
+        Reciprocal => 1.0 / x,
+        Sqrt => x.sqrt(),
+        Rsqrt => 1.0 / x.sqrt(),
+        Exp => x.exp(),
+        Exp2 => x.exp2(),
+        Expm1 => x.exp_m1(),
+        Log => x.ln(),
+        Log2 => x.log2(),
+        Log10 => x.log10(),
+        Log1p => x.ln_1p(),
+        Sin => x.sin(),
+        Cos => x.cos(),
+        Tan => x.tan(),
+        Asin => x.asin(),
+        Acos => x.acos(),
+        Atan => x.atan(),
+        Sinh => x.sinh(),
+        Cosh => x.cosh(),
+        Tanh => x.tanh(),
+        Asinh => libm::asinh(x),
+        Acosh => libm::acosh(x),
+        Atanh => libm::atanh(x),
+        Erf => libm::erf(x),
+        Erfc => libm::erfc(x),
+        Lgamma => libm::lgamma(x),
+        // As in PyTorch, of π x in the compute type: not zero at whole numbers.
+        Sinc => {
+            let c = d.compute();
+            let a = round(round(std::f64::consts::PI, c) * x, c);
+            if x == 0.0 { 1.0 } else { a.sin() / a }
+        }
+        Sigmoid => 1.0 / (1.0 + (-x).exp()),
+        LogSigmoid => -(-x).exp().ln_1p(),
+        Softplus => x.exp().ln_1p(),
+        // The special functions have tests of their own.
+        _ => return None,
+    }))
+}
+
+fn reference_bin(op: BinOp, d: DType, a: Value, b: Value) -> Option<Value> {
+    use BinOp::*;
+    let (x, y) = (a.f(), b.f());
+    let predicate = match op {
+        Eq => Some(x == y),
+        Ne => Some(x != y),
+        Lt => Some(x < y),
+        Le => Some(x <= y),
+        Gt => Some(x > y),
+        Ge => Some(x >= y),
+        LogicalAnd => Some(nonzero(a) && nonzero(b)),
+        LogicalOr => Some(nonzero(a) || nonzero(b)),
+        LogicalXor => Some(nonzero(a) != nonzero(b)),
+        _ => None,
+    };
+    if let Some(p) = predicate {
+        return Some(of_bool(p));
+    }
+    if let (Int(a), Int(b)) = (a, b) {
+        let inside = (0..bits(d) as i128).contains(&b);
+        return Some(wrap(
+            match op {
+                Add => a + b,
+                Sub => a - b,
+                Mul => a * b,
+                Max | Fmax => a.max(b),
+                Min | Fmin => a.min(b),
+                FloorDiv => (a as f64 / b as f64).floor() as i128,
+                TruncDiv => a / b,
+                Remainder => a - b * (a as f64 / b as f64).floor() as i128,
+                Fmod => a % b,
+                Pow if b >= 0 => (0..b).fold(1i128, |y, _| wrap(y * a, d).i()),
+                Pow => match a {
+                    1 => 1,
+                    -1 => 1 - 2 * (b & 1),
+                    _ => 0,
+                },
+                Heaviside => {
+                    if a == 0 {
+                        b
+                    } else {
+                        (a > 0) as i128
+                    }
+                }
+                Gcd => (1..=a.abs().max(b.abs())).rev().find(|g| a % g == 0 && b % g == 0).unwrap_or(0),
+                Lcm if a == 0 || b == 0 => 0,
+                Lcm => (1..).map(|k| k * a.abs()).find(|l| l % b == 0).unwrap(),
+                BitAnd => a & b,
+                BitOr => a | b,
+                BitXor => a ^ b,
+                Shl => {
+                    if inside {
+                        a << b
+                    } else {
+                        0
+                    }
+                }
+                Shr => {
+                    if inside {
+                        a >> b
+                    } else {
+                        a >> 100
+                    }
+                }
+                _ => return None,
+            },
+            d,
+        ));
+    }
+    let nan = x.is_nan() || y.is_nan();
+    Some(Float(match op {
+        Add => x + y,
+        Sub => x - y,
+        Mul => x * y,
+        Div => x / y,
+        Max => {
+            if nan {
+                f64::NAN
+            } else {
+                x.max(y)
+            }
+        }
+        Min => {
+            if nan {
+                f64::NAN
+            } else {
+                x.min(y)
+            }
+        }
+        Fmax => x.max(y),
+        Fmin => x.min(y),
+        FloorDiv if y == 0.0 => x / y,
+        // There is no remainder of infinity.
+        FloorDiv if !x.is_finite() || nan => f64::NAN,
+        FloorDiv if y.is_infinite() => {
+            if x == 0.0 || (x < 0.0) == (y < 0.0) {
+                0.0 * x / y
+            } else {
+                -1.0
+            }
+        }
+        FloorDiv => (x / y).floor(),
+        TruncDiv => (x / y).trunc(),
+        Fmod => x % y,
+        Remainder => {
+            let r = x % y;
+            if r != 0.0 && (r < 0.0) != (y < 0.0) { r + y } else { r }
+        }
+        Pow => x.powf(y),
+        Atan2 => x.atan2(y),
+        Hypot => x.hypot(y),
+        Copysign => x.copysign(y),
+        Heaviside => {
+            if x == 0.0 {
+                y
+            } else {
+                (x > 0.0) as i8 as f64
+            }
+        }
+        Logaddexp if nan => f64::NAN,
+        Logaddexp if x == y => x + std::f64::consts::LN_2,
+        Logaddexp => x.max(y) + (-(x - y).abs()).exp().ln_1p(),
+        Logaddexp2 if nan => f64::NAN,
+        Logaddexp2 if x == y => x + 1.0,
+        Logaddexp2 => x.max(y) + (-(x - y).abs()).exp2().ln_1p() / std::f64::consts::LN_2,
+        Xlogy => {
+            if y.is_nan() {
+                y
+            } else if x == 0.0 {
+                0.0
+            } else {
+                x * y.ln()
+            }
+        }
+        Xlog1py => {
+            if y.is_nan() {
+                y
+            } else if x == 0.0 {
+                0.0
+            } else {
+                x * y.ln_1p()
+            }
+        }
+        _ => return None,
+    }))
+}
+
+/// Equal, or within a few units in the last place of `d`, for numbers of the result's size or `scale`.
+fn assert_close(got: Value, want: Value, d: DType, scale: f64, what: impl Fn() -> String) {
+    let (Float(g), Float(w)) = (got, want) else {
+        assert_eq!(got, want, "{}", what());
+        return;
+    };
+    let w = round(w, d);
+    // Beyond the last digit of f32 or f64 arithmetic, halves are one rounding away.
+    let tolerance = 8.0 * d.epsilon() * w.abs().max(scale) + d.finite_range().1.recip();
+    assert!(g == w || (g.is_nan() && w.is_nan()) || (g - w).abs() <= tolerance, "{}: got {g:e}, want {w:e}", what());
+}
+
+fn run(p: &Program, ins: &[&Array], outs: &[&Array]) -> Result<()> {
+    let ins: Vec<View> = ins.iter().map(|a| a.view()).collect();
+    let mut outs: Vec<ViewMut> = outs.iter().map(|a| a.view_mut()).collect();
+    pointwise(p, &ins, &mut outs)
+}
+
+fn unary(op: UnOp, d: DType) -> Program {
+    let mut p = Program::new();
+    let a = p.load(0, d);
+    let r = p.un(op, a);
+    p.out(r);
+    p
+}
+
+fn binary(op: BinOp, d: DType) -> Program {
+    let mut p = Program::new();
+    let (a, b) = (p.load(0, d), p.load(1, d));
+    let r = p.bin(op, a, b);
+    p.out(r);
+    p
+}
+
+#[test]
+fn unary_primitives_on_all_dtypes_and_layouts() {
+    let shape = [3, 5, 7];
+    for d in DType::ALL {
+        for &op in UnOp::ALL.iter().filter(|op| op.accepts(d)) {
+            let p = unary(op, d);
+            let mut first: Option<Vec<Value>> = None;
+            for l in layouts(&shape) {
+                let x = Array::new(d, l);
+                fill(&x, 0);
+                for o in layouts(&shape) {
+                    let y = Array::new(op.result(d), o);
+                    run(&p, &[&x], &[&y]).unwrap();
+                    let got = y.values();
+                    for (i, &g) in got.iter().enumerate() {
+                        if let Some(w) = reference_un(op, d, x.get(i)) {
+                            assert_close(g, w, y.dtype, 0.0, || format!("{op:?} {d} of {:?}", x.get(i)));
+                        }
+                    }
+                    // The layout must not change a single bit.
+                    let first = first.get_or_insert_with(|| got.clone());
+                    assert!(same(first, &got), "{op:?} {d} {:?} -> {:?}", x.layout, y.layout);
+                }
+                if op.result(d) == d {
+                    run(&p, &[&x], &[&x]).unwrap();
+                    assert!(same(first.as_ref().unwrap(), &x.values()), "{op:?} {d} in place");
+                }
+            }
+        }
+    }
+}
+
+fn same(a: &[Value], b: &[Value]) -> bool {
+    a.len() == b.len()
+        && a.iter().zip(b).all(|(a, b)| match (a, b) {
+            (Float(a), Float(b)) => a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan()),
+            (a, b) => a == b,
+        })
+}
+
+#[test]
+fn binary_primitives_on_all_dtypes_layouts_and_broadcasts() {
+    let shape = [4, 3, 6];
+    for d in DType::ALL {
+        for &op in BinOp::ALL.iter().filter(|op| op.accepts(d)) {
+            let p = binary(op, d);
+            let all: Vec<Layout> = layouts(&shape).into_iter().chain(broadcasts(&shape)).collect();
+            for (k, l) in all.iter().enumerate() {
+                let (x, y) = (Array::new(d, all[(k + 3) % all.len()].clone()), Array::new(d, l.clone()));
+                fill(&x, 1);
+                fill(&y, 2);
+                if op.divides(d) {
+                    (0..72).filter(|&i| !nonzero(y.get(i))).for_each(|i| y.set(i, 3.0));
+                }
+                let outs = layouts(&shape);
+                let o = Array::new(op.result(d), outs[k % outs.len()].clone());
+                run(&p, &[&x, &y], &[&o]).unwrap();
+                for i in 0..72 {
+                    if let Some(w) = reference_bin(op, d, x.get(i), y.get(i)) {
+                        // A sum of two terms that may cancel.
+                        let cancels = matches!(op, BinOp::Logaddexp | BinOp::Logaddexp2) && x.get(i).f().is_finite();
+                        let scale = if cancels { x.get(i).f().abs() } else { 0.0 };
+                        assert_close(o.get(i), w, o.dtype, scale, || format!("{op:?} {d} of {:?}, {:?}", x.get(i), y.get(i)));
+                    }
+                }
+                if op.result(d) == d && k < outs.len() {
+                    let want = o.values();
+                    run(&p, &[&x, &y], &[&y]).unwrap();
+                    assert!(same(&want, &y.values()), "{op:?} {d} in place");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn ternary_primitives() {
+    let shape = [2, 3, 40];
+    for d in DType::ALL {
+        for &op in TernOp::ALL.iter().filter(|op| op.accepts(d)) {
+            let first = if op == TernOp::Where { DType::Bool } else { d };
+            let mut p = Program::new();
+            let (a, b, c) = (p.load(0, first), p.load(1, d), p.load(2, d));
+            let r = p.tern(op, a, b, c);
+            p.out(r);
+            for l in layouts(&shape).into_iter().chain(broadcasts(&shape)) {
+                let (x, y, z) = (Array::new(first, l.clone()), Array::new(d, Layout::contiguous(&shape)), Array::new(d, l));
+                fill(&x, 3);
+                fill(&y, 4);
+                fill(&z, 5);
+                let o = Array::new(d, Layout::contiguous(&shape));
+                run(&p, &[&x, &y, &z], &[&o]).unwrap();
+                for i in 0..o.layout.numel() {
+                    let (a, b, c) = (x.get(i), y.get(i), z.get(i));
+                    let f = |i: f64| if d.is_float() { Float(i) } else { Int(i as i128) };
+                    let nan = a.f().is_nan() || b.f().is_nan() || c.f().is_nan();
+                    let w = match op {
+                        TernOp::Where => {
+                            if nonzero(a) {
+                                b
+                            } else {
+                                c
+                            }
+                        }
+                        TernOp::Clamp if nan => Float(f64::NAN),
+                        TernOp::Clamp => f(a.f().max(b.f()).min(c.f())),
+                        TernOp::Lerp if c.f().abs() < 0.5 => f(a.f() + c.f() * (b.f() - a.f())),
+                        TernOp::Lerp => f(b.f() - (b.f() - a.f()) * (1.0 - c.f())),
+                        TernOp::MulAdd if d.is_float() => f(a.f() * b.f() + c.f()),
+                        TernOp::MulAdd => wrap(a.i() * b.i() + c.i(), d),
+                    };
+                    // Cancellation in a fused or unfused sum shows at the operands' scale.
+                    if let (Float(g), Float(w)) = (o.get(i), w) {
+                        let scale = a.f().abs().max(b.f().abs()).max(c.f().abs()).max(1.0);
+                        let ok = g == w || (g.is_nan() && w.is_nan()) || (g - w).abs() <= 4.0 * d.epsilon() * scale * scale;
+                        assert!(ok, "{op:?} {d} of {a:?}, {b:?}, {c:?}: {g} {w}");
+                    } else {
+                        assert_eq!(o.get(i), w, "{op:?} {d} of {a:?}, {b:?}, {c:?}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn casts_of_every_pair() {
+    for from in DType::ALL {
+        for to in DType::ALL {
+            let mut p = Program::new();
+            let a = p.load(0, from);
+            let r = p.cast(to, a);
+            p.out(r);
+            for (l, o) in layouts(&[5, 41]).into_iter().zip(layouts(&[5, 41]).into_iter().rev()) {
+                let (x, y) = (Array::new(from, l), Array::new(to, o));
+                fill(&x, 6);
+                run(&p, &[&x], &[&y]).unwrap();
+                for i in 0..x.layout.numel() {
+                    let want = match x.get(i) {
+                        v if to == DType::Bool => of_bool(nonzero(v)),
+                        v if to.is_float() => Float(round(v.f(), to)),
+                        Float(f) => wrap(f as i64 as i128, to),
+                        Int(v) => wrap(v, to),
+                    };
+                    assert!(same(&[y.get(i)], &[want]), "{from} -> {to} of {:?}: {:?}", x.get(i), y.get(i));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn halves_round_after_every_instruction() {
+    for d in [DType::F16, DType::BF16] {
+        let mut p = Program::new();
+        let (a, b) = (p.load(0, d), p.load(1, d));
+        let third = p.constant(1.0 / 3.0, d);
+        let m = p.bin(BinOp::Mul, a, third);
+        let s = p.bin(BinOp::Add, m, b);
+        let e = p.un(UnOp::Square, s);
+        p.out(e);
+        p.out(m);
+        let l = Layout::contiguous(&[9, 130]);
+        let x: Vec<Array> = (0..2).map(|_| Array::new(d, l.clone())).collect();
+        let y: Vec<Array> = (0..2).map(|k| Array::new(d, layouts(&[9, 130])[k * 2].clone())).collect();
+        fill(&x[0], 7);
+        fill(&x[1], 8);
+        run(&p, &[&x[0], &x[1]], &[&y[0], &y[1]]).unwrap();
+        let c = round(1.0 / 3.0, d);
+        for i in 0..l.numel() {
+            let m = round(x[0].get(i).f() * c, d);
+            let s = round(m + x[1].get(i).f(), d);
+            assert!(same(&[y[1].get(i), y[0].get(i)], &[Float(m), Float(round(s * s, d))]), "{d} {i}");
+        }
+    }
+}
+
+#[test]
+fn longer_programs_in_place_and_swapped() {
+    for shape in [vec![3000], vec![7, 300], vec![300, 7], vec![2, 1, 513], vec![]] {
+        let d = DType::F32;
+        // out0 = b - (a * b) * 2, out1 = a; out0 is stored over a, out1 over b.
+        let mut p = Program::new();
+        let (a, b, two) = (p.load(0, d), p.load(1, d), p.constant(2.0, d));
+        let m = p.bin(BinOp::Mul, a, b);
+        let t = p.bin(BinOp::Mul, m, two);
+        let s = p.bin(BinOp::Sub, b, t);
+        p.out(s);
+        p.out(a);
+        for l in layouts(&shape) {
+            let (x, y) = (Array::new(d, l.clone()), Array::new(d, l));
+            let n = x.layout.numel();
+            (0..n).for_each(|i| x.set(i, i as f64 % 17.0));
+            (0..n).for_each(|i| y.set(i, i as f64 % 23.0 - 5.0));
+            let (xs, ys) = (x.values(), y.values());
+            run(&p, &[&x, &y], &[&x, &y]).unwrap();
+            for i in 0..n {
+                assert_eq!(x.get(i).f(), ys[i].f() - xs[i].f() * ys[i].f() * 2.0);
+                assert_eq!(y.get(i), xs[i]);
+            }
+        }
+    }
+}
+
+#[test]
+fn swapping_two_buffers() {
+    let mut p = Program::new();
+    let (a, b) = (p.load(0, DType::I16), p.load(1, DType::I16));
+    p.out(b);
+    p.out(a);
+    let l = Layout::contiguous(&[5000]);
+    let (x, y) = (Array::new(DType::I16, l.clone()), Array::new(DType::I16, l));
+    fill(&x, 1);
+    fill(&y, 2);
+    let (xs, ys) = (x.values(), y.values());
+    run(&p, &[&x, &y], &[&x, &y]).unwrap();
+    assert!(x.values() == ys && y.values() == xs);
+}
+
+#[test]
+fn copies_keep_bits() {
+    for d in DType::ALL {
+        let mut p = Program::new();
+        let a = p.load(0, d);
+        p.out(a);
+        for l in layouts(&[6, 70, 5]).into_iter().chain(broadcasts(&[6, 70, 5])) {
+            for o in layouts(&[6, 70, 5]) {
+                let (x, y) = (Array::new(d, l.clone()), Array::new(d, o));
+                fill(&x, 9);
+                run(&p, &[&x], &[&y]).unwrap();
+                assert!(same(&x.values(), &y.values()), "{d} {l:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn constants_fill() {
+    for d in DType::ALL {
+        let mut p = Program::new();
+        let c = p.constant(3.0, d);
+        p.out(c);
+        for l in layouts(&[3, 700]) {
+            let y = Array::new(d, l);
+            run(&p, &[], &[&y]).unwrap();
+            let want = if d == DType::Bool { 1.0 } else { 3.0 };
+            assert!(y.values().iter().all(|v| v.f() == want), "{d}");
+        }
+    }
+}
+
+#[test]
+fn empty_zero_dim_and_large() {
+    let p = binary(BinOp::Add, DType::F32);
+    for shape in [vec![0], vec![3, 0, 2], vec![], vec![1, 1], vec![1_000_003], vec![700, 1500]] {
+        let l = Layout::contiguous(&shape);
+        let (x, y, o) = (Array::new(DType::F32, l.clone()), Array::new(DType::F32, l.clone()), Array::new(DType::F32, l.clone()));
+        let n = l.numel();
+        (0..n).for_each(|i| x.set(i, (i % 1000) as f64));
+        (0..n).for_each(|i| y.set(i, (i % 77) as f64));
+        run(&p, &[&x, &y], &[&o]).unwrap();
+        assert!((0..n).all(|i| o.get(i).f() == (i % 1000 + i % 77) as f64), "{shape:?}");
+    }
+}
+
+#[test]
+fn integer_division_by_zero_is_an_error() {
+    for op in [BinOp::FloorDiv, BinOp::TruncDiv, BinOp::Remainder, BinOp::Fmod] {
+        for d in DType::ALL.into_iter().filter(|d| d.is_int()) {
+            let p = binary(op, d);
+            let l = Layout::contiguous(&[5000]);
+            let (x, y, o) = (Array::new(d, l.clone()), Array::new(d, l.clone()), Array::new(d, l));
+            (0..5000).for_each(|i| y.set(i, 3.0));
+            run(&p, &[&x, &y], &[&o]).unwrap();
+            y.set(4321, 0.0);
+            let e = run(&p, &[&x, &y], &[&o]).unwrap_err();
+            assert_eq!((e.kind(), e.message()), (ErrorKind::Runtime, "ZeroDivisionError"));
+        }
+        let d = DType::I64;
+        let (x, y) = (Array::new(d, Layout::contiguous(&[1])), Array::new(d, Layout::contiguous(&[1])));
+        // The quotient that does not fit wraps.
+        // SAFETY: one element each.
+        unsafe { *x.buffer.as_ptr().cast::<i64>() = i64::MIN };
+        y.set(0, -1.0);
+        run(&binary(op, d), &[&x, &y], &[&x]).unwrap();
+    }
+}
+
+#[test]
+fn wrong_programs_are_errors() {
+    let (x, y) = (Array::new(DType::F32, Layout::contiguous(&[3])), Array::new(DType::F32, Layout::contiguous(&[4])));
+    let b = Array::new(DType::Bool, Layout::contiguous(&[3]));
+    let p = unary(UnOp::Exp, DType::F32);
+    assert!(run(&p, &[&x], &[&y]).is_err());
+    assert!(run(&p, &[&b], &[&x]).is_err());
+    assert!(run(&p, &[], &[&x]).is_err());
+    assert!(run(&p, &[&x], &[]).is_err());
+    let e = run(&unary(UnOp::Abs, DType::Bool), &[&b], &[&b]).unwrap_err();
+    assert_eq!((e.kind(), e.message()), (ErrorKind::NotImplemented, "\"abs_cpu\" not implemented for 'Bool'"));
+}
