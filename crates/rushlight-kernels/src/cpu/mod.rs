@@ -12,6 +12,7 @@ mod number;
 pub mod pool;
 pub mod random;
 pub mod reduce;
+mod rows;
 pub mod scan;
 pub mod simd;
 pub mod sort;

@@ -287,4 +287,4 @@ fn forget_after_fork() {
 fn forget_after_fork() {}
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

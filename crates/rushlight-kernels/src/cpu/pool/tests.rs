@@ -1,8 +1,8 @@
 use super::*;
 use std::sync::atomic::AtomicU64;
 
-/// The number of threads is the process's, and these tests change it: one at a time.
-fn with_threads(n: usize, body: impl FnOnce()) {
+/// Runs a test at `n` threads. The number of threads is the process's: tests that change it run one at a time.
+pub(in crate::cpu) fn with_threads(n: usize, body: impl FnOnce()) {
     static ONE: Mutex<()> = Mutex::new(());
     let _one = ONE.lock().unwrap_or_else(|e| e.into_inner());
     let before = num_threads();
