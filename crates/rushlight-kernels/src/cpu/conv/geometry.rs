@@ -35,7 +35,7 @@ impl Geometry {
             && groups > 0
             && x.shape[0] == y.shape[0]
             && y.shape[1] == w.shape[0]
-            && w.shape[0] % groups == 0
+            && w.shape[0].is_multiple_of(groups)
             && Some(x.shape[1]) == w.shape[1].checked_mul(groups)
             && shape.stride.iter().chain(&shape.dilation).all(|&s| s > 0);
         if !fits {

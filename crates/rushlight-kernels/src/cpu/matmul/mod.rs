@@ -1,20 +1,55 @@
 //! Matrix products.
+//!
+//! `plan` cuts a batch into tasks, `gemm` computes one block of a result on one thread, `pack` brings strided or half-precision
+//! operands to where `kernel` reads them, and `vector` hides the instruction sets. Sums are of type [`Number::Acc`] throughout and are
+//! rounded to the element type once, together with `alpha`, `beta` and the bias.
 
+mod gemm;
+mod kernel;
+#[cfg(test)]
 mod naive;
 mod number;
+mod pack;
+mod plan;
+#[cfg(test)]
+mod tests;
+mod vector;
 
+use super::pool;
 use crate::backend::*;
 use crate::*;
+use gemm::{Gemm, Target};
+use kernel::{DOT_COLUMNS, DOT_ROWS, HasKernels, MAX_COLUMNS};
 pub(crate) use number::{Acc, Number};
+use pack::Strided;
+use plan::{Size, run};
 
 /// A matrix within a batch: where its first element lies and how far its neighbours are.
 #[derive(Clone, Copy)]
-struct Matrix<P> {
-    ptr: P,
+pub(crate) struct Matrix<P> {
+    pub(crate) ptr: P,
     /// Step from row to row.
-    rs: isize,
+    pub(crate) rs: isize,
     /// Step from column to column.
-    cs: isize,
+    pub(crate) cs: isize,
+}
+
+impl<T> Matrix<*const T> {
+    pub(crate) fn shifted(self, by: isize) -> Self {
+        Matrix { ptr: self.ptr.wrapping_offset(by), ..self }
+    }
+}
+
+impl<T> Matrix<*mut T> {
+    pub(crate) fn shifted(self, by: isize) -> Self {
+        Matrix { ptr: self.ptr.wrapping_offset(by), ..self }
+    }
+}
+
+impl<P> Matrix<P> {
+    fn transposed(self) -> Matrix<P> {
+        Matrix { ptr: self.ptr, rs: self.cs, cs: self.rs }
+    }
 }
 
 // SAFETY: stands for a `View` or `ViewMut`, which may cross threads; kernels write disjoint parts.
@@ -50,6 +85,110 @@ impl<T: Number> Product<T> {
     fn batches(&self) -> usize {
         self.batch.iter().product()
     }
+
+    /// A last batch dimension that shares `b` and continues the rows of all else is more rows.
+    fn fold_batch(&mut self) {
+        let Some(d) = self.batch.len().checked_sub(1) else { return };
+        let m = self.m as isize;
+        let [a, b, c, bias] = [0, 1, 2, 3].map(|i| self.steps[i][d]);
+        if m == 1 && b == 0 {
+            // The step between single rows is free to choose.
+            (self.a.rs, self.c.rs) = (a, c);
+            self.bias.iter_mut().for_each(|x| x.rs = bias);
+        }
+        let follows = |step: isize, rs: isize| step == m * rs;
+        if b == 0 && follows(a, self.a.rs) && follows(c, self.c.rs) && self.bias.is_none_or(|x| follows(bias, x.rs)) {
+            self.m *= self.batch[d];
+            self.batch.pop();
+            self.steps.iter_mut().for_each(|s| s.truncate(d));
+        }
+    }
+
+    /// The same product as `c^T = b^T @ a^T`.
+    fn transpose(&mut self) {
+        (self.a, self.b) = (self.b.transposed(), self.a.transposed());
+        (self.c, self.bias) = (self.c.transposed(), self.bias.map(Matrix::transposed));
+        (self.m, self.n) = (self.n, self.m);
+        self.steps.swap(0, 1);
+    }
+
+    fn target(&self, at: &Offsets) -> Target<'static, T> {
+        Target {
+            c: self.c.shifted(at.c),
+            columns: None,
+            alpha: self.alpha,
+            beta: self.beta,
+            bias: self.bias.map(|x| x.shifted(at.bias)),
+        }
+    }
+
+    /// Whether columns of `b` and the few rows of `a` are adjacent along `k`, so that dot products need no packing.
+    fn suits_dots(&self) -> bool {
+        let adjacent = self.b.rs == 1 && self.a.cs == 1 && !T::CONVERTS;
+        adjacent && self.m <= DOT_ROWS && self.n >= DOT_COLUMNS && self.k >= T::Acc::kernels().lanes
+    }
+}
+
+/// # Safety
+/// Every element that `p` describes lies in memory, and `c` overlaps nothing.
+unsafe fn by_blocks<T: Number>(p: &Product<T>) -> Result<()> {
+    let lanes = T::Acc::kernels().lanes;
+    // Reading in place costs nothing where a cache line is used whole and soon; else packing pays once there is reuse.
+    let pack_a = T::CONVERTS || p.a.cs != 1 && p.n > 4 * lanes;
+    let pack_b = p.m > 2 * T::Acc::kernels().rows() && p.k * p.n > 64 * 64;
+    let size = Size { batches: p.batches(), m: p.m, n: p.n, k: p.k };
+    run::<T>(size, |index, part| {
+        let at = batch_offsets(p, index);
+        let b = Strided { matrix: p.b.shifted(at.b), pack: pack_b };
+        let gemm = Gemm { a: p.a.shifted(at.a), run: p.k.max(1), jump: 0, pack_a, b: &b };
+        // SAFETY: the caller's promise; parts of one product are disjoint.
+        unsafe { part.run(&gemm, &p.target(&at)) }
+    })
+}
+
+/// Few rows times a matrix stored by columns.
+///
+/// # Safety
+/// As [`by_blocks`]; `p.suits_dots()`.
+unsafe fn by_dots<T: Number>(p: &Product<T>) -> Result<()> {
+    let dots = T::Acc::kernels().dots[p.m - 1];
+    let chunks = p.n.div_ceil(MAX_COLUMNS);
+    // Reading `b` is the cost: about 20 µs of it at 10 GB/s.
+    let group = ((1 << 17) / (p.k * MAX_COLUMNS)).max(1);
+    let tasks = p.batches() * chunks;
+    pool::for_ranges(tasks, group, |range| {
+        for task in range {
+            let (at, from) = (batch_offsets(p, task / chunks), task % chunks * MAX_COLUMNS);
+            let cols = from..(from + MAX_COLUMNS).min(p.n);
+            let mut sums = [[T::Acc::ZERO; MAX_COLUMNS]; DOT_ROWS];
+            for j in cols.clone().step_by(DOT_COLUMNS) {
+                // The last group may begin within the one before (or the chunk before), and computes the same again.
+                let j = j.min(p.n - DOT_COLUMNS);
+                let mut four = [[T::Acc::ZERO; DOT_COLUMNS]; DOT_ROWS];
+                let a = p.a.ptr.wrapping_offset(at.a).cast();
+                let b = p.b.ptr.wrapping_offset(at.b + j as isize * p.b.cs).cast();
+                // SAFETY: `m` rows of `a` and four columns of `b`, of `k` adjacent elements of the kernel's own type.
+                unsafe { dots(p.k, a, p.a.rs, b, p.b.cs, &mut four) };
+                for i in 0..p.m {
+                    for (x, y) in (j..).zip(four[i]) {
+                        if x >= from {
+                            sums[i][x - from] = y;
+                        }
+                    }
+                }
+            }
+            let block = gemm::Block { rows: 0..p.m, cols };
+            // SAFETY: a part of `c` of this task's own.
+            unsafe { p.target(&at).finish(&block, sums.as_ptr().cast(), MAX_COLUMNS as isize) };
+        }
+    });
+    Ok(())
+}
+
+/// Uninitialised room for `n` values.
+pub(crate) fn scratch<T>(n: usize) -> Result<Buffer> {
+    let bytes = n.checked_mul(size_of::<T>()).ok_or_else(|| Error::runtime("matmul: scratch size overflows"))?;
+    Buffer::uninit(bytes)
 }
 
 fn batch_offsets<T: Number>(p: &Product<T>, mut index: usize) -> Offsets {
@@ -71,9 +210,14 @@ pub fn matmul(a: View, b: View, bias: Option<View>, alpha: Scalar, beta: Scalar,
         return Ok(());
     }
     dispatch!(out.dtype, [U8 I8 I16 I32 I64 F16 BF16 F32 F64], T => {
+        let mut p = product::<T>(a, b, bias, alpha, beta, out);
+        p.fold_batch();
+        // The kernels write along rows; and with few columns, `a` is the matrix to stream.
+        if p.c.cs != 1 && p.c.rs == 1 || p.n <= DOT_ROWS && p.m > p.n {
+            p.transpose();
+        }
         // SAFETY: `check` found the shapes and dtypes right; views stay within their buffers.
-        unsafe { naive::matmul(&product::<T>(a, b, bias, alpha, beta, out)) }
-        Ok(())
+        unsafe { if p.suits_dots() { by_dots(&p) } else { by_blocks(&p) } }
     }, else => Err(not_implemented("addmm_impl_cpu_", out.dtype)))
 }
 

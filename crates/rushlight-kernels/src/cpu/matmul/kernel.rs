@@ -1,0 +1,270 @@
+//! Micro-kernels: a few rows of `a` times a few registers' width of `b`, with all sums in registers; and their run-time choice.
+
+use super::number::Acc;
+use super::vector::{Lanes, Vector};
+use std::sync::OnceLock;
+
+/// One call of a micro-kernel: `c (+)= a @ b` for the kernel's number of rows and `cols` columns, which need its last register.
+pub(super) struct Tile<T> {
+    pub(super) k: usize,
+    pub(super) a: *const T,
+    /// Steps of `a` from row to row and from column to column.
+    pub(super) ars: isize,
+    pub(super) acs: isize,
+    pub(super) b: *const T,
+    /// Step of `b` from row to row; its columns are adjacent.
+    pub(super) brs: isize,
+    pub(super) cols: usize,
+    pub(super) c: *mut T,
+    /// Step of `c` from row to row; its columns are adjacent.
+    pub(super) crs: isize,
+    /// Add to `c` rather than overwrite it.
+    pub(super) accumulate: bool,
+}
+
+type TileFn<T> = unsafe fn(&Tile<T>);
+/// `(k, a, ars, b, bcs, sums)`: dot products of rows of `a` with `DOT_COLUMNS` columns of `b`, both adjacent along `k`.
+type DotsFn<T> = unsafe fn(usize, *const T, isize, *const T, isize, &mut [[T; DOT_COLUMNS]; DOT_ROWS]);
+
+/// Rows and columns of the dot-product kernels.
+pub(super) const DOT_ROWS: usize = 4;
+pub(super) const DOT_COLUMNS: usize = 4;
+/// Most columns of any tile kernel.
+pub(super) const MAX_COLUMNS: usize = 64;
+
+/// The micro-kernels of one instruction set.
+pub(crate) struct Kernels<T: 'static> {
+    /// Lanes of a register.
+    pub(super) lanes: usize,
+    /// `tiles[r - 1][v - 1]` does `r` rows and `v` registers of columns.
+    tiles: &'static [[TileFn<T>; 2]],
+    /// `wide[r - 1]` does `r` rows and four registers.
+    wide: &'static [TileFn<T>],
+    /// `dots[r - 1]` does `r` rows.
+    pub(super) dots: [DotsFn<T>; DOT_ROWS],
+}
+
+impl<T> Kernels<T> {
+    /// Most rows of a tile.
+    pub(super) fn rows(&self) -> usize {
+        self.tiles.len()
+    }
+    /// The best width in columns of tiles for `m` rows and `n` columns. The widest is for reading `b` in place only.
+    pub(super) fn columns(&self, m: usize, n: usize, in_place: bool) -> usize {
+        let registers = if n <= self.lanes {
+            1
+        } else if in_place && m <= self.wide.len() && n > 2 * self.lanes {
+            4
+        } else {
+            2
+        };
+        registers * self.lanes
+    }
+    /// The kernel for exactly `rows` rows and `cols` columns, and how it names them.
+    #[inline]
+    pub(super) fn tile(&self, rows: usize, cols: usize) -> (TileFn<T>, usize) {
+        match cols.div_ceil(self.lanes) {
+            v @ 1..=2 => (self.tiles[rows - 1][v - 1], cols),
+            4 => (self.wide[rows - 1], cols),
+            // Three registers: two, and the caller comes again for the rest.
+            _ => (self.tiles[rows - 1][1], 2 * self.lanes),
+        }
+    }
+}
+
+/// # Safety
+/// The processor has `V`'s instruction set; the matrices of `t` lie in memory, and `c` overlaps neither of the others.
+#[inline(always)]
+unsafe fn tile<V: Vector, const M: usize, const NV: usize>(t: &Tile<V::Lane>) {
+    // SAFETY: every access is to an element of the three matrices; the last register's lanes past `cols` are masked off.
+    unsafe {
+        let mask = V::mask(t.cols - (NV - 1) * V::LANES);
+        let mut sums = [[V::splat(V::Lane::ZERO); NV]; M];
+        let (mut a, mut b) = (t.a, t.b);
+        for _ in 0..t.k {
+            let mut x = [V::splat(V::Lane::ZERO); NV];
+            for v in 0..NV {
+                let p = b.add(v * V::LANES);
+                x[v] = if v + 1 < NV { V::load(p) } else { V::load_masked(p, mask) };
+            }
+            for i in 0..M {
+                let y = V::splat(*a.offset(i as isize * t.ars));
+                for v in 0..NV {
+                    sums[i][v] = y.mul_add(x[v], sums[i][v]);
+                }
+            }
+            a = a.wrapping_offset(t.acs);
+            b = b.wrapping_offset(t.brs);
+        }
+        for i in 0..M {
+            let row = t.c.offset(i as isize * t.crs);
+            for v in 0..NV {
+                let p = row.add(v * V::LANES);
+                if v + 1 < NV {
+                    let old = if t.accumulate { V::load(p) } else { V::splat(V::Lane::ZERO) };
+                    if t.accumulate { sums[i][v].add(old) } else { sums[i][v] }.store(p);
+                } else if t.accumulate {
+                    sums[i][v].add(V::load_masked(p, mask)).store_masked(p, mask);
+                } else {
+                    sums[i][v].store_masked(p, mask);
+                }
+            }
+        }
+    }
+}
+
+/// # Safety
+/// As [`tile`]; `M` rows of `a` and all columns of `b` have `k` elements.
+#[inline(always)]
+unsafe fn dots<V: Vector, const M: usize>(
+    k: usize,
+    a: *const V::Lane,
+    ars: isize,
+    b: *const V::Lane,
+    bcs: isize,
+    out: &mut [[V::Lane; DOT_COLUMNS]; DOT_ROWS],
+) {
+    // SAFETY: every access is to one of the first `k` elements of a row or column.
+    unsafe {
+        let mut sums = [[V::splat(V::Lane::ZERO); DOT_COLUMNS]; M];
+        let full = k / V::LANES * V::LANES;
+        let mask = V::mask(k - full);
+        let mut p = 0;
+        while p < k {
+            let get = |q: *const V::Lane| if p < full { V::load(q) } else { V::load_masked(q, mask) };
+            let mut x = [V::splat(V::Lane::ZERO); DOT_COLUMNS];
+            for j in 0..DOT_COLUMNS {
+                x[j] = get(b.offset(j as isize * bcs).add(p));
+            }
+            for i in 0..M {
+                let y = get(a.offset(i as isize * ars).add(p));
+                for j in 0..DOT_COLUMNS {
+                    sums[i][j] = y.mul_add(x[j], sums[i][j]);
+                }
+            }
+            p += V::LANES;
+        }
+        for i in 0..M {
+            for j in 0..DOT_COLUMNS {
+                let mut lanes = [V::Lane::ZERO; 16];
+                sums[i][j].store(lanes.as_mut_ptr());
+                let mut width = V::LANES;
+                while width > 1 {
+                    width /= 2;
+                    for l in 0..width {
+                        lanes[l] = lanes[l].add(lanes[l + width]);
+                    }
+                }
+                out[i][j] = lanes[0];
+            }
+        }
+    }
+}
+
+/// Instantiates the kernels for a register type, each function compiled with the instruction set's features.
+macro_rules! kernels {
+    ($name:ident, [$($feature:literal)?], $v:ty, $t:ty, rows [$($m:literal)*], wide [$($w:literal)*]) => {
+        static $name: Kernels<$t> = {
+            $(#[target_feature(enable = $feature)])?
+            unsafe fn tiles<const M: usize, const NV: usize>(t: &Tile<$t>) {
+                // SAFETY: the features are enabled here; the caller vouches for the matrices.
+                unsafe { tile::<$v, M, NV>(t) }
+            }
+            $(#[target_feature(enable = $feature)])?
+            unsafe fn dot<const M: usize>(
+                k: usize, a: *const $t, ars: isize, b: *const $t, bcs: isize, out: &mut [[$t; DOT_COLUMNS]; DOT_ROWS],
+            ) {
+                // SAFETY: as above.
+                unsafe { dots::<$v, M>(k, a, ars, b, bcs, out) }
+            }
+            Kernels {
+                lanes: size_of::<$v>() / size_of::<$t>(),
+                tiles: &[$([tiles::<$m, 1>, tiles::<$m, 2>]),*],
+                wide: &[$(tiles::<$w, 4>),*],
+                dots: [dot::<1>, dot::<2>, dot::<3>, dot::<4>],
+            }
+        };
+    };
+}
+
+/// Chooses among instruction sets, once per type.
+macro_rules! choose {
+    ($t:ty, $($name:ident if $has:expr),*; $fallback:ident) => {
+        impl HasKernels for $t {
+            fn kernels() -> &'static Kernels<$t> {
+                static CHOICE: OnceLock<&Kernels<$t>> = OnceLock::new();
+                CHOICE.get_or_init(|| {
+                    $(if $has { return &$name; })*
+                    &$fallback
+                })
+            }
+        }
+    };
+}
+
+/// A type that micro-kernels exist for.
+pub(crate) trait HasKernels: Sized + 'static {
+    /// The best that this processor can run.
+    fn kernels() -> &'static Kernels<Self>;
+}
+
+// Without FMA there are 16 registers of 128 bits at least: 4 rows x 2 registers leave room for the operands.
+kernels!(F32_BASE, [], Lanes<f32, 4>, f32, rows [1 2 3 4], wide [1 2]);
+kernels!(F64_BASE, [], Lanes<f64, 2>, f64, rows [1 2 3 4], wide [1 2]);
+kernels!(I32_BASE, [], Lanes<i32, 4>, i32, rows [1 2 3 4], wide [1 2]);
+kernels!(I64_BASE, [], Lanes<i64, 2>, i64, rows [1 2 3 4], wide [1 2]);
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use super::*;
+    use std::arch::x86_64::*;
+
+    // 6 rows x 2 registers fill the 16 of AVX2, 14 x 2 the 32 of AVX-512, with two left for `b` and one for `a`.
+    kernels!(F32_AVX2, ["avx2,fma"], __m256, f32, rows [1 2 3 4 5 6], wide [1 2]);
+    kernels!(F64_AVX2, ["avx2,fma"], __m256d, f64, rows [1 2 3 4 5 6], wide [1 2]);
+    kernels!(I32_AVX2, ["avx2"], Lanes<i32, 8>, i32, rows [1 2 3 4 5 6], wide [1 2]);
+    kernels!(F32_AVX512, ["avx512f"], __m512, f32, rows [1 2 3 4 5 6 7 8 9 10 11 12 13 14], wide [1 2 3 4]);
+    kernels!(F64_AVX512, ["avx512f"], __m512d, f64, rows [1 2 3 4 5 6 7 8 9 10 11 12 13 14], wide [1 2 3 4]);
+
+    fn avx2() -> bool {
+        is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
+    }
+    fn avx512() -> bool {
+        is_x86_feature_detected!("avx512f")
+    }
+    choose!(f32, F32_AVX512 if avx512(), F32_AVX2 if avx2(); F32_BASE);
+    choose!(f64, F64_AVX512 if avx512(), F64_AVX2 if avx2(); F64_BASE);
+    choose!(i32, I32_AVX2 if avx2(); I32_BASE);
+    choose!(i64,; I64_BASE);
+
+    #[cfg(test)]
+    pub(super) fn all_f32() -> Vec<&'static Kernels<f32>> {
+        let mut all = vec![&F32_BASE];
+        all.extend(avx2().then_some(&F32_AVX2));
+        all.extend(avx512().then_some(&F32_AVX512));
+        all
+    }
+}
+#[cfg(not(target_arch = "x86_64"))]
+mod other {
+    use super::*;
+
+    choose!(f32,; F32_BASE);
+    choose!(f64,; F64_BASE);
+    choose!(i32,; I32_BASE);
+    choose!(i64,; I64_BASE);
+
+    #[cfg(test)]
+    pub(super) fn all_f32() -> Vec<&'static Kernels<f32>> {
+        vec![&F32_BASE]
+    }
+}
+
+/// Every table of f32 kernels that this processor can run.
+#[cfg(test)]
+pub(super) fn all_f32() -> Vec<&'static Kernels<f32>> {
+    #[cfg(target_arch = "x86_64")]
+    return x86::all_f32();
+    #[cfg(not(target_arch = "x86_64"))]
+    other::all_f32()
+}
