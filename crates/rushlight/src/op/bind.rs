@@ -3,7 +3,7 @@
 //! The readers that know no op by name (registry tests, the Python binding) call an op in two steps: [`bind`] or [`resolve`]
 //! arranges what the user gave, then [`invoke`] runs it. Sizes given as `f(2, 3)` are gathered by the reader before.
 
-use super::{ArgDef, ArgKind, OpDef, Value, sample};
+use super::{ArgDef, ArgKind, OpDef, Value, argument_error, sample};
 use crate::{Error, Result, Scalar, Tensor};
 use smallvec::SmallVec;
 
@@ -78,14 +78,6 @@ pub fn invoke_inplace(def: &OpDef, values: &[Value]) -> Result<Value> {
     };
     call(values)?;
     Ok(values[0].clone())
-}
-
-/// The error `e` of an argument's conversion, completed with the op, the argument's name and its position (from 1; `None` where it
-/// can only be given by name).
-#[cold]
-pub fn argument_error(e: Error, op: &str, name: &str, position: Option<usize>) -> Error {
-    let at = position.map_or(String::new(), |p| format!(" (position {p})"));
-    Error::new(e.kind(), format!("{op}(): argument '{name}'{at} {}", e.message()))
 }
 
 /// What a number does where a tensor is wanted.
@@ -572,6 +564,22 @@ mod tests {
         assert_eq!(e.message(), "sum(): argument 'dim' (position 2) must be tuple of ints, not str");
         let e = resolve("no_such_op", vec![], vec![]).unwrap_err();
         assert_eq!(e.message(), "there is no op called 'no_such_op'");
+    }
+
+    #[test]
+    fn every_default_and_every_sample_of_the_table_can_be_bound() {
+        for def in crate::op::all() {
+            let name = def.full_name();
+            for arg in def.args {
+                let Some(text) = arg.default else { continue };
+                let value = default_value(text).unwrap_or_else(|e| panic!("{name}: {e}"));
+                assert!(fits(arg, &value, true), "{name}: `{text}` is no default for {}", arg.name);
+            }
+            for text in def.samples {
+                let bound = sample::Sample::parse(text).and_then(|s| s.make(DType::F32)).and_then(|(p, k)| bind(def, p, k));
+                assert_eq!(bound.unwrap_or_else(|e| panic!("{name}, sample `{text}`: {e}")).len(), def.args.len());
+            }
+        }
     }
 
     #[test]

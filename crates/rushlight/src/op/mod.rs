@@ -5,7 +5,9 @@
 //! Must not live here: any op's name.
 
 mod arg;
+pub mod bind;
 mod call;
+pub mod sample;
 
 pub use arg::{Arg, ArgKind, AsInts, AsOptInts, AsOptScalar, AsTensor, IntoValue, Ints, Value, argument_error};
 pub use call::{Call, current_op, current_site, enter};

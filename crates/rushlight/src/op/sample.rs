@@ -249,7 +249,8 @@ impl<'a> Parser<'a> {
                 }
                 _ => {}
             }
-            if !items.trailing_comma && !(items.positional.is_empty() && items.keyword.is_empty()) {
+            let first = items.positional.is_empty() && items.keyword.is_empty();
+            if !first && !items.trailing_comma {
                 return Err("expected a comma".into());
             }
             let start = self.at;
