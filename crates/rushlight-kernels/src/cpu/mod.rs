@@ -13,6 +13,8 @@ pub mod pool;
 pub mod random;
 pub mod reduce;
 mod rows;
+#[cfg(test)]
+mod samples;
 pub mod scan;
 pub mod simd;
 pub mod sort;

@@ -1,0 +1,110 @@
+//! The monoids that reductions fold with, and the order in which partial results meet.
+
+use crate::cpu::number::{Arith, Number};
+use std::marker::PhantomData;
+
+/// An element is lifted into the accumulator, accumulators are joined, and the last one is lowered into the output.
+pub(super) trait Fold: 'static {
+    type In: Number;
+    type Acc: Arith;
+    type Out: Copy + Send + Sync;
+    const IDENTITY: Self::Acc;
+    fn lift(x: Self::In) -> Self::Acc;
+    fn join(a: Self::Acc, b: Self::Acc) -> Self::Acc;
+    fn lower(acc: Self::Acc) -> Self::Out;
+}
+
+/// One row per monoid: name, identity, join.
+macro_rules! folds {
+    ($($name:ident: $identity:ident, $join:path;)*) => {$(
+        pub(super) struct $name<T>(PhantomData<T>);
+        impl<T: Number> Fold for $name<T> {
+            type In = T;
+            type Acc = T::Acc;
+            type Out = T;
+            const IDENTITY: T::Acc = <T::Acc as Arith>::$identity;
+            #[inline(always)] fn lift(x: T) -> T::Acc { x.up() }
+            #[inline(always)] fn join(a: T::Acc, b: T::Acc) -> T::Acc { $join(a, b) }
+            #[inline(always)] fn lower(acc: T::Acc) -> T { T::down(acc) }
+        }
+    )*};
+}
+folds! {
+    Sum: ZERO, Arith::add;
+    Prod: ONE, Arith::mul;
+    Min: HIGHEST, Arith::min;
+    Max: LOWEST, Arith::max;
+}
+
+macro_rules! truth_folds {
+    ($($name:ident: $identity:expr, $op:tt;)*) => {$(
+        pub(super) struct $name<T>(PhantomData<T>);
+        impl<T: Number> Fold for $name<T> {
+            type In = T;
+            type Acc = bool;
+            type Out = bool;
+            const IDENTITY: bool = $identity;
+            #[inline(always)] fn lift(x: T) -> bool { x.is_true() }
+            #[inline(always)] fn join(a: bool, b: bool) -> bool { a $op b }
+            #[inline(always)] fn lower(acc: bool) -> bool { acc }
+        }
+    )*};
+}
+truth_folds! {
+    All: true, &;
+    Any: false, |;
+}
+
+/// Folds a stream of partial results as a balanced tree, holding one per level: neighbours meet first, then pairs of pairs.
+/// The tree depends on the number of results only. Feeding it results of `2^k` at a time gives the tree of all of them.
+pub(super) struct Pairwise<F: Fold> {
+    count: usize,
+    levels: [F::Acc; usize::BITS as usize],
+}
+
+impl<F: Fold> Pairwise<F> {
+    pub(super) fn new() -> Self {
+        Pairwise { count: 0, levels: [F::IDENTITY; usize::BITS as usize] }
+    }
+    pub(super) fn push(&mut self, mut partial: F::Acc) {
+        let full = self.count.trailing_ones() as usize;
+        for level in &self.levels[..full] {
+            partial = F::join(*level, partial);
+        }
+        self.levels[full] = partial;
+        self.count += 1;
+    }
+    pub(super) fn finish(&self) -> F::Acc {
+        let mut pending = (0..self.levels.len()).filter(|level| self.count >> level & 1 == 1).map(|level| self.levels[level]);
+        match pending.next() {
+            Some(first) => pending.fold(first, |later, earlier| F::join(earlier, later)),
+            None => F::IDENTITY,
+        }
+    }
+}
+
+/// Runs the block as it is, or compiled for AVX2 where the machine has it. Only additions, products and comparisons happen in it,
+/// each rounded once, so both give the same bits.
+macro_rules! with_avx2 {
+    ($name:ident<$F:ident: $bound:ident>($($arg:ident: $type:ty),* $(,)?) -> $ret:ty $body:block) => {
+        #[inline]
+        pub(super) fn $name<$F: $bound>($($arg: $type),*) -> $ret {
+            #[inline(always)]
+            fn body<$F: $bound>($($arg: $type),*) -> $ret $body
+
+            #[cfg(target_arch = "x86_64")]
+            {
+                #[target_feature(enable = "avx2")]
+                fn avx2<$F: $bound>($($arg: $type),*) -> $ret {
+                    body::<$F>($($arg),*)
+                }
+                if std::arch::is_x86_feature_detected!("avx2") {
+                    // SAFETY: the machine has AVX2.
+                    return unsafe { avx2::<$F>($($arg),*) };
+                }
+            }
+            body::<$F>($($arg),*)
+        }
+    };
+}
+pub(super) use with_avx2;

@@ -1,0 +1,162 @@
+//! Groups whose elements follow one another: each is folded in blocks of a fixed size, and the blocks as a balanced tree.
+
+use super::fold::{Fold, Pairwise, with_avx2};
+use crate::backend::*;
+use crate::cpu::pool;
+use crate::cpu::walk::{GRAIN, Grid};
+use std::ops::Range;
+
+/// Elements folded by one call of [`fold_block`]; each lane then sees 32 of them, as far as a plain sum stays accurate.
+pub(super) const BLOCK: usize = 1024;
+/// Independent accumulators: enough to hide the latency of an addition at any vector width.
+const LANES: usize = 32;
+/// Blocks in one task, a power of two so that [`Pairwise`] gives the same tree however a group is split.
+const TASK: usize = 64;
+/// Groups this short are folded in sequence, several of them side by side.
+const SHORT: usize = 32;
+/// How many of them.
+const SIDE: usize = 8;
+
+pub(super) fn fold<F: Fold>(x: View, kept: &Grid<2>, reduced: &Grid<1>, out: &ViewMut) {
+    let n = reduced.len();
+    if n <= SHORT {
+        pool::for_ranges(kept.len(), GRAIN / n.max(1), |range| short_groups::<F>(x, kept, reduced, out, range));
+        return;
+    }
+    let pieces = n.div_ceil(BLOCK * TASK);
+    if pieces == 1 {
+        pool::for_ranges(kept.len(), GRAIN / n, |range| {
+            let mut group = Group::<F>::new(reduced);
+            kept.each(range, |[from, to]| {
+                let total = group.fold(x.ptr::<F::In>().wrapping_offset(from), 0..n);
+                // SAFETY: a position of out's layout; each group has its own.
+                unsafe { out.ptr::<F::Out>().offset(to).write(F::lower(total)) };
+            });
+        });
+        return;
+    }
+    // Long groups: a task per piece, then one result per group from its pieces.
+    let mut groups = Vec::with_capacity(kept.len());
+    kept.each(0..kept.len(), |at| groups.push(at));
+    let mut partial = vec![F::IDENTITY; groups.len() * pieces];
+    let slots = Slots(partial.as_mut_ptr());
+    pool::run(groups.len() * pieces, |task| {
+        let (group, piece) = (task / pieces, task % pieces);
+        let range = piece * BLOCK * TASK..((piece + 1) * BLOCK * TASK).min(n);
+        let total = Group::<F>::new(reduced).fold(x.ptr::<F::In>().wrapping_offset(groups[group][0]), range);
+        // SAFETY: each task writes its own slot.
+        unsafe { slots.at(task).write(total) };
+    });
+    for ([_, to], pieces) in groups.iter().zip(partial.chunks_exact(pieces)) {
+        let mut tree = Pairwise::<F>::new();
+        pieces.iter().for_each(|p| tree.push(*p));
+        // SAFETY: a position of out's layout.
+        unsafe { out.ptr::<F::Out>().offset(*to).write(F::lower(tree.finish())) };
+    }
+}
+
+/// A vector into which tasks write, each at places of its own.
+pub(super) struct Slots<T>(pub(super) *mut T);
+// SAFETY: tasks write disjoint places, as each use states.
+unsafe impl<T: Send> Sync for Slots<T> {}
+impl<T> Slots<T> {
+    pub(super) fn at(&self, i: usize) -> *mut T {
+        self.0.wrapping_add(i)
+    }
+}
+
+/// The elements of a group, a block at a time: in place where they lie in a row, else gathered into scratch.
+pub(super) struct Group<'a, F: Fold> {
+    grid: &'a Grid<1>,
+    scratch: Vec<F::In>,
+}
+
+impl<'a, F: Fold> Group<'a, F> {
+    pub(super) fn new(grid: &'a Grid<1>) -> Self {
+        Group { grid, scratch: Vec::new() }
+    }
+    /// Elements `range` (at most a block) of the group that starts at `first`.
+    pub(super) fn block(&mut self, first: *const F::In, range: Range<usize>) -> &[F::In] {
+        let n = range.len();
+        if self.grid.is_run(0) {
+            // SAFETY: the group is one gapless run within x.
+            return unsafe { std::slice::from_raw_parts(first.add(range.start), n) };
+        }
+        self.scratch.clear();
+        self.scratch.reserve(n);
+        let [step] = self.grid.inner();
+        self.grid.runs(range, |[at], n| {
+            // SAFETY: positions of the group, within x.
+            self.scratch.extend((0..n as isize).map(|j| unsafe { first.offset(at + j * step).read() }));
+        });
+        &self.scratch
+    }
+    fn fold(&mut self, first: *const F::In, range: Range<usize>) -> F::Acc {
+        if range.len() <= BLOCK {
+            return fold_block::<F>(self.block(first, range));
+        }
+        let mut tree = Pairwise::<F>::new();
+        for start in range.clone().step_by(BLOCK) {
+            let block = self.block(first, start..(start + BLOCK).min(range.end));
+            tree.push(fold_block::<F>(block));
+        }
+        tree.finish()
+    }
+}
+
+with_avx2! {
+    fold_block<F: Fold>(block: &[F::In]) -> F::Acc {
+        let mut lanes = [F::IDENTITY; LANES];
+        let (chunks, tail) = block.as_chunks::<LANES>();
+        for chunk in chunks {
+            for (lane, x) in lanes.iter_mut().zip(chunk) {
+                *lane = F::join(*lane, F::lift(*x));
+            }
+        }
+        for (lane, x) in lanes.iter_mut().zip(tail) {
+            *lane = F::join(*lane, F::lift(*x));
+        }
+        let mut width = LANES / 2;
+        while width > 0 {
+            for i in 0..width {
+                lanes[i] = F::join(lanes[i], lanes[i + width]);
+            }
+            width /= 2;
+        }
+        lanes[0]
+    }
+}
+
+/// Folds the short groups `range` in sequence, `SIDE` at a time: their chains of additions overlap.
+fn short_groups<F: Fold>(x: View, kept: &Grid<2>, reduced: &Grid<1>, out: &ViewMut, range: Range<usize>) {
+    let mut offsets = [0isize; SHORT];
+    let mut slots = offsets.iter_mut();
+    reduced.each(0..reduced.len(), |[at]| *slots.next().expect("the group is short") = at);
+    let offsets = &offsets[..reduced.len()];
+    let [xs, os] = kept.inner();
+    kept.runs(range, |[xa, oa], n| {
+        for start in (0..n).step_by(SIDE) {
+            let width = SIDE.min(n - start);
+            let first = x.ptr::<F::In>().wrapping_offset(xa + start as isize * xs);
+            let mut acc = [F::IDENTITY; SIDE];
+            for &offset in offsets {
+                let element = first.wrapping_offset(offset);
+                // SAFETY: elements of groups of this run; at most `width` of them.
+                let join = |lane: usize, a: F::Acc| F::join(a, F::lift(unsafe { element.offset(lane as isize * xs).read() }));
+                if width == SIDE {
+                    for lane in 0..SIDE {
+                        acc[lane] = join(lane, acc[lane]);
+                    }
+                } else {
+                    for lane in 0..width {
+                        acc[lane] = join(lane, acc[lane]);
+                    }
+                }
+            }
+            for (lane, acc) in acc.iter().enumerate().take(width) {
+                // SAFETY: a position of out's layout; each group has its own.
+                unsafe { out.ptr::<F::Out>().offset(oa + (start + lane) as isize * os).write(F::lower(*acc)) };
+            }
+        }
+    });
+}
