@@ -1,7 +1,15 @@
 //! Convolutions.
+//!
+//! All three maps are matrix products whose image side is laid out a panel at a time from wherever the image lies (`windows`), for any
+//! layout, stride, padding, dilation and number of groups.
 
 mod geometry;
+#[cfg(test)]
 mod naive;
+mod product;
+#[cfg(test)]
+mod tests;
+mod windows;
 
 use super::matmul::not_implemented;
 use crate::backend::*;
@@ -21,20 +29,29 @@ unsafe impl<P> Send for Tensor<P> {}
 unsafe impl<P> Sync for Tensor<P> {}
 
 impl<T: Copy> Tensor<*const T> {
+    /// Where an element lies.
+    fn element(&self, a: usize, b: usize, i: [usize; 3]) -> *const T {
+        self.ptr.wrapping_offset(at(&self.steps, a, b, i))
+    }
     /// # Safety
     /// The index lies within the view.
     unsafe fn read(&self, a: usize, b: usize, i: [usize; 3]) -> T {
         // SAFETY: the caller's promise.
-        unsafe { *self.ptr.offset(at(&self.steps, a, b, i)) }
+        unsafe { *self.element(a, b, i) }
     }
 }
 
 impl<T: Copy> Tensor<*mut T> {
+    /// Where an element lies.
+    fn element(&self, a: usize, b: usize, i: [usize; 3]) -> *mut T {
+        self.ptr.wrapping_offset(at(&self.steps, a, b, i))
+    }
     /// # Safety
     /// The index lies within the view, and nobody else touches the element.
+    #[cfg(test)]
     unsafe fn write(&self, a: usize, b: usize, i: [usize; 3], value: T) {
         // SAFETY: the caller's promise.
-        unsafe { *self.ptr.offset(at(&self.steps, a, b, i)) = value };
+        unsafe { *self.element(a, b, i) = value };
     }
 }
 
@@ -49,8 +66,7 @@ pub fn conv(x: View, w: View, bias: Option<View>, shape: &ConvShape, out: &mut V
         let bias = bias.map(|b| Tensor { ptr: b.ptr::<T>(), steps: [b.strides()[0], 0, 0, 0, 0] });
         let (x, w) = (Tensor { ptr: x.ptr::<T>(), steps: sx }, Tensor { ptr: w.ptr::<T>(), steps: sw });
         // SAFETY: `Geometry::new` found the shapes right; views stay within their buffers.
-        unsafe { naive::forward(&g, x, w, bias, Tensor { ptr: out.ptr::<T>(), steps: sy }) }
-        Ok(())
+        unsafe { product::forward(&g, x, w, bias, Tensor { ptr: out.ptr::<T>(), steps: sy }) }
     }, else => Err(not_implemented("conv", out.dtype)))
 }
 
@@ -61,8 +77,7 @@ pub fn conv_input_grad(g: View, w: View, shape: &ConvShape, out: &mut ViewMut) -
     dispatch!(out.dtype, [U8 I8 I16 I32 I64 F16 BF16 F32 F64], T => {
         let (dy, w) = (Tensor { ptr: g.ptr::<T>(), steps: sy }, Tensor { ptr: w.ptr::<T>(), steps: sw });
         // SAFETY: as in `conv`.
-        unsafe { naive::input_grad(&geometry, dy, w, Tensor { ptr: out.ptr::<T>(), steps: sx }) }
-        Ok(())
+        unsafe { product::input_grad(&geometry, dy, w, Tensor { ptr: out.ptr::<T>(), steps: sx }) }
     }, else => Err(not_implemented("conv_input_grad", out.dtype)))
 }
 
@@ -73,8 +88,7 @@ pub fn conv_weight_grad(g: View, x: View, shape: &ConvShape, out: &mut ViewMut) 
     dispatch!(out.dtype, [U8 I8 I16 I32 I64 F16 BF16 F32 F64], T => {
         let (dy, x) = (Tensor { ptr: g.ptr::<T>(), steps: sy }, Tensor { ptr: x.ptr::<T>(), steps: sx });
         // SAFETY: as in `conv`.
-        unsafe { naive::weight_grad(&geometry, dy, x, Tensor { ptr: out.ptr::<T>(), steps: sw }) }
-        Ok(())
+        unsafe { product::weight_grad(&geometry, dy, x, Tensor { ptr: out.ptr::<T>(), steps: sw }) }
     }, else => Err(not_implemented("conv_weight_grad", out.dtype)))
 }
 

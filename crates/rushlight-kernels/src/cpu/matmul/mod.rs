@@ -18,11 +18,11 @@ mod vector;
 use super::pool;
 use crate::backend::*;
 use crate::*;
-use gemm::{Gemm, Target};
+pub(crate) use gemm::{Gemm, Target};
 use kernel::{DOT_COLUMNS, DOT_ROWS, HasKernels, MAX_COLUMNS};
 pub(crate) use number::{Acc, Number};
-use pack::Strided;
-use plan::{Size, run};
+pub(crate) use pack::{Right, Strided, convert, pack};
+pub(crate) use plan::{Size, run};
 
 /// A matrix within a batch: where its first element lies and how far its neighbours are.
 #[derive(Clone, Copy)]

@@ -1,0 +1,220 @@
+//! Convolutions and their transposed maps as matrix products.
+//!
+//! The image side of each product is a [`Windows`] matrix, so no im2col buffer is ever written; what a 1x1 kernel needs lies in memory
+//! as it is.
+
+use super::Tensor;
+use super::geometry::{Geometry, index3};
+use super::windows::{Columns, Grid, Transposed, Windows};
+use crate::cpu::matmul::{Acc, Gemm, Matrix, Number, Size, Strided, Target, run, scratch};
+use crate::cpu::pool;
+use crate::{Buffer, Result};
+
+/// Where the elements of all spatial positions lie: evenly spaced, or by a table of offsets.
+enum Spread {
+    Even(isize),
+    Table(Vec<isize>),
+}
+
+impl Spread {
+    /// Positions of `size` with these steps.
+    fn new(size: [usize; 3], steps: [isize; 3]) -> Spread {
+        let mut even: Option<isize> = None;
+        let mut next = 0;
+        for d in (0..3).rev().filter(|&d| size[d] != 1) {
+            match even {
+                None => even = Some(steps[d]),
+                Some(_) if steps[d] == next => {}
+                Some(_) => {
+                    let offset = |i: [usize; 3]| (0..3).map(|d| i[d] as isize * steps[d]).sum();
+                    return Spread::Table((0..size.iter().product()).map(|i| offset(index3(i, size))).collect());
+                }
+            }
+            next = steps[d] * size[d] as isize;
+        }
+        Spread::Even(even.unwrap_or(1))
+    }
+    fn step(&self) -> isize {
+        match self {
+            Spread::Even(s) => *s,
+            Spread::Table(_) => 1,
+        }
+    }
+    fn table(&self) -> Option<&[isize]> {
+        match self {
+            Spread::Even(_) => None,
+            Spread::Table(t) => Some(t),
+        }
+    }
+}
+
+fn spatial<P>(t: &Tensor<P>) -> [isize; 3] {
+    [t.steps[2], t.steps[3], t.steps[4]]
+}
+
+fn target<T: Number>(ptr: *mut T, rs: isize, columns: &Spread) -> Target<'_, T> {
+    let c = Matrix { ptr, rs, cs: columns.step() };
+    Target { c, columns: columns.table(), alpha: T::Acc::ONE, beta: T::Acc::ONE, bias: None }
+}
+
+/// The right factor for one image and group.
+fn factor<'a, T: Number>(
+    grid: &'a Grid,
+    image: *const T,
+    channel_step: isize,
+    steps: [isize; 3],
+) -> Columns<Strided<T>, Windows<'a, T>> {
+    match Spread::new(grid.image, steps) {
+        Spread::Even(cs) if grid.is_identity() => {
+            Columns::Matrix(Strided { matrix: Matrix { ptr: image, rs: channel_step, cs }, pack: true })
+        }
+        _ => Columns::Windows(Windows { grid, image, channel_step, steps }),
+    }
+}
+
+/// A matrix of weights per group, adjacent in memory.
+struct Weights<T> {
+    buffer: Buffer,
+    rows: usize,
+    cols: usize,
+    element: std::marker::PhantomData<T>,
+}
+
+impl<T: Number> Weights<T> {
+    /// Row `i`, column `j` of group `g`'s matrix is `get(g, i, j)`.
+    fn gather(groups: usize, rows: usize, cols: usize, get: impl Fn(usize, usize, usize) -> T + Sync) -> Result<Weights<T>> {
+        let buffer = scratch::<T>(groups * rows * cols)?;
+        let to = Matrix { ptr: buffer.as_ptr().cast::<T>(), rs: cols as isize, cs: 1 };
+        pool::for_ranges(groups * rows, (1 << 14) / cols.max(1), |range| {
+            for i in range {
+                let row = to.shifted(i as isize * to.rs);
+                for j in 0..cols {
+                    // SAFETY: an element of the buffer, of a row of this task's own.
+                    unsafe { *row.ptr.add(j) = get(i / rows, i % rows, j) };
+                }
+            }
+        });
+        Ok(Weights { buffer, rows, cols, element: std::marker::PhantomData })
+    }
+    fn group(&self, g: usize) -> Matrix<*const T> {
+        let ptr = self.buffer.as_ptr().cast::<T>().wrapping_add(g * self.rows * self.cols).cast_const();
+        Matrix { ptr, rs: self.cols as isize, cs: 1 }
+    }
+}
+
+/// # Safety
+/// The tensors have the geometry's sizes; `y` overlaps none of the others.
+pub(super) unsafe fn forward<T: Number>(
+    g: &Geometry,
+    x: Tensor<*const T>,
+    w: Tensor<*const T>,
+    bias: Option<Tensor<*const T>>,
+    y: Tensor<*mut T>,
+) -> Result<()> {
+    let taps = g.taps();
+    let first = |d: usize, k: usize| (k * g.dilation[d]) as isize - g.padding[d] as isize;
+    let at_taps = (0..taps).map(|t| index3(t, g.kernel)).map(|t| std::array::from_fn(|d| first(d, t[d])));
+    let grid = Grid::new(at_taps, g.stride, g.image, g.result);
+    // SAFETY: indices of the weight.
+    let weights = Weights::gather(g.groups, g.o, g.c * taps, |group, o, i| unsafe {
+        w.read(group * g.o + o, i / taps, index3(i % taps, g.kernel))
+    })?;
+    let columns = Spread::new(g.result, spatial(&y));
+    let size = Size { batches: g.n * g.groups, m: g.o, n: grid.positions(), k: g.c * taps };
+    run::<T>(size, |index, part| {
+        let (n, group) = (index / g.groups, index % g.groups);
+        let image = x.element(n, group * g.c, [0; 3]);
+        let b = factor(&grid, image, x.steps[1], spatial(&x));
+        let gemm = Gemm { a: weights.group(group), run: size.k.max(1), jump: 0, pack_a: T::CONVERTS, b: &b };
+        let to = y.element(n, group * g.o, [0; 3]);
+        let bias = bias.map(|b| Matrix { ptr: b.ptr, rs: b.steps[0], cs: 0 }.shifted((group * g.o) as isize * b.steps[0]));
+        // SAFETY: the caller's promise; parts are disjoint.
+        unsafe { part.run(&gemm, &Target { bias, ..target(to, y.steps[1], &columns) }) }
+    })
+}
+
+/// Positions `stride * j + phase` of the image are read by the same taps for all `j`, at outputs a fixed distance from `j`: each phase
+/// is a convolution of stride one of the gradient.
+///
+/// # Safety
+/// As [`forward`], with `out` in the role of `y`.
+pub(super) unsafe fn input_grad<T: Number>(
+    g: &Geometry,
+    dy: Tensor<*const T>,
+    w: Tensor<*const T>,
+    out: Tensor<*mut T>,
+) -> Result<()> {
+    let phases: [usize; 3] = std::array::from_fn(|d| g.stride[d].min(g.image[d]));
+    for phase in (0..phases.iter().product()).map(|i| index3(i, phases)) {
+        let distance = |d: usize, k: usize| (phase[d] + g.padding[d]) as isize - (k * g.dilation[d]) as isize;
+        let reads = |t: &[usize; 3]| (0..3).all(|d| distance(d, t[d]) % g.stride[d] as isize == 0);
+        let taps: Vec<[usize; 3]> = (0..g.taps()).map(|t| index3(t, g.kernel)).filter(reads).collect();
+        let size: [usize; 3] = std::array::from_fn(|d| (g.image[d] - phase[d]).div_ceil(g.stride[d]));
+        let at_taps = taps.iter().map(|t| std::array::from_fn(|d| distance(d, t[d]) / g.stride[d] as isize));
+        let grid = Grid::new(at_taps, [1; 3], g.result, size);
+        // SAFETY: indices of the weight.
+        let weights = Weights::gather(g.groups, g.c, g.o * taps.len(), |group, c, i| unsafe {
+            w.read(group * g.o + i / taps.len(), c, taps[i % taps.len()])
+        })?;
+        let steps = spatial(&out);
+        let columns = Spread::new(size, std::array::from_fn(|d| steps[d] * g.stride[d] as isize));
+        let size = Size { batches: g.n * g.groups, m: g.c, n: grid.positions(), k: g.o * taps.len() };
+        run::<T>(size, |index, part| {
+            let (n, group) = (index / g.groups, index % g.groups);
+            let image = dy.element(n, group * g.o, [0; 3]);
+            let b = factor(&grid, image, dy.steps[1], spatial(&dy));
+            let gemm = Gemm { a: weights.group(group), run: size.k.max(1), jump: 0, pack_a: T::CONVERTS, b: &b };
+            let to = out.element(n, group * g.c, phase);
+            // SAFETY: the caller's promise; parts are disjoint.
+            unsafe { part.run(&gemm, &target(to, out.steps[1], &columns)) }
+        })?;
+    }
+    Ok(())
+}
+
+/// # Safety
+/// As [`forward`], with `out` in the role of `y`.
+pub(super) unsafe fn weight_grad<T: Number>(
+    g: &Geometry,
+    dy: Tensor<*const T>,
+    x: Tensor<*const T>,
+    out: Tensor<*mut T>,
+) -> Result<()> {
+    let taps = g.taps();
+    let first = |d: usize, k: usize| (k * g.dilation[d]) as isize - g.padding[d] as isize;
+    let at_taps = (0..taps).map(|t| index3(t, g.kernel)).map(|t| std::array::from_fn(|d| first(d, t[d])));
+    let grid = Grid::new(at_taps, g.stride, g.image, g.result);
+    let positions = grid.positions();
+    // Gradients whose positions are not evenly spaced are copied first.
+    let (dy, cs, _copy) = match Spread::new(g.result, spatial(&dy)) {
+        Spread::Even(cs) => (dy, cs, None),
+        Spread::Table(offsets) => {
+            let outputs = g.groups * g.o;
+            // SAFETY: indices of the gradient.
+            let copy =
+                Weights::gather(g.n, outputs, positions, |n, o, q| unsafe { *dy.element(n, o, [0; 3]).offset(offsets[q]) })?;
+            let steps = [(outputs * positions) as isize, positions as isize, 0, 0, 0];
+            (Tensor { ptr: copy.group(0).ptr, steps }, 1, Some(copy))
+        }
+    };
+    // Single positions follow each other from image to image.
+    let (run_len, cs) = if positions == 1 { (g.n, dy.steps[0]) } else { (positions, cs) };
+    let columns = match Spread::new(g.kernel, spatial(&out)) {
+        Spread::Even(step) => Spread::new([g.c, 1, taps], [out.steps[1], 0, step]),
+        Spread::Table(offsets) => {
+            Spread::Table((0..g.c * taps).map(|i| (i / taps) as isize * out.steps[1] + offsets[i % taps]).collect())
+        }
+    };
+    let size = Size { batches: g.groups, m: g.o, n: g.c * taps, k: g.n * positions };
+    run::<T>(size, |group, part| {
+        let image = x.element(0, group * g.c, [0; 3]);
+        let windows = Windows { grid: &grid, image, channel_step: x.steps[1], steps: spatial(&x) };
+        let b = Transposed { windows, image_step: x.steps[0] };
+        let a = Matrix { ptr: dy.element(0, group * g.o, [0; 3]), rs: dy.steps[1], cs };
+        let pack_a = T::CONVERTS || cs != 1;
+        let gemm = Gemm { a, run: run_len.max(1), jump: dy.steps[0], pack_a, b: &b };
+        let to = out.element(group * g.o, 0, [0; 3]);
+        // SAFETY: the caller's promise; parts are disjoint.
+        unsafe { part.run(&gemm, &target(to, out.steps[0], &columns)) }
+    })
+}
