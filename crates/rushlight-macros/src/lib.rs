@@ -4,6 +4,7 @@
 //! `crate::op::{enter, argument_error, OpDef, Arg, …}` and `crate::autograd::inplace::apply`.
 #![deny(missing_docs)]
 
+mod module;
 mod op;
 mod options;
 mod signature;
@@ -38,4 +39,13 @@ pub fn op(options: TokenStream, item: TokenStream) -> TokenStream {
     let options = parse_macro_input!(options as options::Options);
     let function = parse_macro_input!(item as syn::ItemFn);
     op::expand(options, function).unwrap_or_else(Error::into_compile_error).into()
+}
+
+/// Implements `rushlight::nn::Module` for a struct or an enum: its fields are shown to a visitor, and their types decide what they are.
+///
+/// `#[module(skip)]` passes over a field, `#[module(name = "…")]` gives it another name in paths.
+#[proc_macro_derive(Module, attributes(module))]
+pub fn module(input: TokenStream) -> TokenStream {
+    let input = parse_macro_input!(input as syn::DeriveInput);
+    module::expand(input).unwrap_or_else(Error::into_compile_error).into()
 }

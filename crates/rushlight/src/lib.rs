@@ -14,6 +14,7 @@ extern crate self as rushlight;
 pub mod autograd;
 mod display;
 mod error;
+pub mod nn;
 pub mod op;
 pub mod ops;
 mod promote;
