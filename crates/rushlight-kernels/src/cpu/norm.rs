@@ -1,9 +1,23 @@
 //! Row kernels: softmax, layer norm, moments.
 
+mod along;
+mod moments;
+mod softmax;
+#[cfg(test)]
+mod tests;
+
 use crate::backend::*;
 use crate::*;
 
-/// See [`Backend`].
-pub fn custom(_kernel: KernelId, _ins: &[View], _outs: &mut [ViewMut]) -> Result<Option<()>> {
-    todo!()
+/// See [`Backend`]. Floating dtypes only; softmax and layer norm want one dtype for all tensors.
+pub fn custom(kernel: KernelId, ins: &[View], outs: &mut [ViewMut]) -> Result<Option<()>> {
+    let x = ins[0];
+    dispatch!(x.dtype, [F16 BF16 F32 F64], T => match kernel {
+        KernelId::Softmax { dim } => softmax::forward::<T, softmax::Softmax>(dim, x, &mut outs[0]),
+        KernelId::LogSoftmax { dim } => softmax::forward::<T, softmax::LogSoftmax>(dim, x, &mut outs[0]),
+        KernelId::SoftmaxBackward { dim } => softmax::backward::<T, softmax::SoftmaxBackward>(dim, x, ins[1], &mut outs[0]),
+        KernelId::LogSoftmaxBackward { dim } => softmax::backward::<T, softmax::LogSoftmaxBackward>(dim, x, ins[1], &mut outs[0]),
+        KernelId::LayerNorm { eps } => moments::layer_norm::<T>(eps, x, outs),
+        KernelId::Moments { correction } => moments::moments::<T>(correction, x, outs),
+    }, else => Ok(None))
 }

@@ -136,7 +136,7 @@ impl<'a, W: Element> Dense<'a, W> {
             return Ok(Dense::Borrowed(slice));
         }
         let n = x.numel();
-        let copy = Buffer::uninit(n.checked_mul(size_of::<W>()).unwrap_or(usize::MAX))?;
+        let copy = Buffer::uninit(n.saturating_mul(size_of::<W>()))?;
         let width = x.shape().last().copied().unwrap_or(1);
         let stride = x.strides().last().copied().unwrap_or(1);
         let to = Shared::new(copy.as_ptr().cast::<W>());

@@ -99,23 +99,3 @@ impl<T: Compute> Sink<T> {
         unsafe { store(row, self.start.get().offset(offset), inner) }
     }
 }
-
-/// A loop nest that is worth compiling for wide registers. Implementations must be `#[inline(always)]`.
-trait Nest {
-    fn run(self);
-}
-
-/// Runs `nest` with the widest registers there are.
-#[inline]
-fn vectorised(nest: impl Nest) {
-    #[cfg(target_arch = "x86_64")]
-    if is_x86_feature_detected!("avx2") {
-        #[target_feature(enable = "avx2")]
-        fn wide(nest: impl Nest) {
-            nest.run()
-        }
-        // SAFETY: the feature is there.
-        return unsafe { wide(nest) };
-    }
-    nest.run()
-}

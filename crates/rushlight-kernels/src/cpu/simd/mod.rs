@@ -8,6 +8,7 @@
 //! Every body treats an element alike wherever it lies (vector body or tail): no reassociation, and a fused multiply-add only where it
 //! is written. `f32::mul_add` without FMA is a call into libm, 50 times slower, hence [`Isa::FMA`].
 
+mod body;
 mod convert;
 mod elementary;
 mod int;
@@ -16,6 +17,7 @@ mod kernels;
 mod real;
 mod special;
 
+pub(crate) use body::{Body, run};
 pub(crate) use convert::{cast, from_half, round_half, to_half};
 pub use int::Int;
 pub(crate) use isa::Kernel;

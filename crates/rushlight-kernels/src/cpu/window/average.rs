@@ -1,9 +1,10 @@
 //! Average pooling, regular and adaptive, and its transposed map.
 
 use super::axis::{Axis, Window, sizes};
-use super::{Nest, Sink, for_rows, vectorised};
+use super::{Sink, for_rows};
 use crate::backend::*;
 use crate::cpu::rows::{Compute, Dense};
+use crate::cpu::simd::{self, Body, Isa};
 use crate::*;
 use std::ops::AddAssign;
 
@@ -54,20 +55,19 @@ average!(i64 f32 f64);
 #[inline(always)]
 fn divide<A: Average>(row: &mut [A], divisor: Divisor, axes: &[Axis; 3], at: [usize; 2]) {
     let [outer, middle, inner] = axes;
-    let columns = row.iter_mut().enumerate();
     match divisor {
-        Divisor::Fixed(n) => columns.for_each(|(_, x)| *x = x.over(n)),
+        Divisor::Fixed(n) => row.iter_mut().for_each(|x| *x = x.over(n)),
         Divisor::Padded => {
             let rows = outer.padded_len(at[0]) * middle.padded_len(at[1]);
-            columns.for_each(|(o, x)| *x = x.over(rows * inner.padded_len(o)))
+            row.iter_mut().enumerate().for_each(|(o, x)| *x = x.over(rows * inner.padded_len(o)))
         }
         Divisor::Valid => {
             let rows = outer.span(at[0]).len() * middle.span(at[1]).len();
-            columns.for_each(|(o, x)| *x = x.over(rows * inner.span(o).len()))
+            row.iter_mut().enumerate().for_each(|(o, x)| *x = x.over(rows * inner.span(o).len()))
         }
         Divisor::EachSide => {
             let (d, h) = (outer.span(at[0]).len(), middle.span(at[1]).len());
-            columns.for_each(|(o, x)| *x = x.over(d).over(h).over(inner.span(o).len()))
+            row.iter_mut().enumerate().for_each(|(o, x)| *x = x.over(d).over(h).over(inner.span(o).len()))
         }
     }
 }
@@ -84,7 +84,7 @@ pub(super) fn forward<T: Compute<Wide: Average>>(x: View, axes: &[Axis; 3], divi
         let mut sums = vec![T::Wide::ZERO; output[2]];
         for at in rows {
             let plane = &x[at.plane * plane..][..plane];
-            vectorised(Forward { plane, axes, divisor, at: [at.outer, at.middle], sums: &mut sums });
+            simd::run(Forward { plane, axes, divisor, at: [at.outer, at.middle], sums: &mut sums });
             // SAFETY: rows of the output, each visited once.
             unsafe { sink.put(at, &sums) };
         }
@@ -106,7 +106,7 @@ pub(super) fn backward<T: Compute<Wide: Average>>(g: View, axes: &[Axis; 3], div
         for at in rows {
             let plane = &g[at.plane * plane..][..plane];
             let (at2, sums, scratch) = ([at.outer, at.middle], &mut sums[..], &mut scratch[..]);
-            vectorised(Backward { plane, axes, divisor, at: at2, sums: &mut *sums, scratch });
+            simd::run(Backward { plane, axes, divisor, at: at2, sums: &mut *sums, scratch });
             // SAFETY: rows of the result, each visited once.
             unsafe { sink.put(at, sums) };
         }
@@ -127,9 +127,10 @@ struct Forward<'a, A> {
     sums: &'a mut [A],
 }
 
-impl<A: Average> Nest for Forward<'_, A> {
+impl<A: Average> Body for Forward<'_, A> {
+    type Out = ();
     #[inline(always)]
-    fn run(self) {
+    fn run<S: Isa>(self) {
         let [outer, middle, inner] = self.axes;
         self.sums.fill(A::ZERO);
         for d in outer.span(self.at[0]) {
@@ -185,9 +186,10 @@ struct Backward<'a, A> {
     scratch: &'a mut [A],
 }
 
-impl<A: Average> Nest for Backward<'_, A> {
+impl<A: Average> Body for Backward<'_, A> {
+    type Out = ();
     #[inline(always)]
-    fn run(self) {
+    fn run<S: Isa>(self) {
         let [outer, middle, inner] = self.axes;
         self.sums.fill(A::ZERO);
         for d in outer.covering(self.at[0]) {

@@ -1,9 +1,10 @@
 //! Max pooling.
 
 use super::axis::{Axis, sizes};
-use super::{Nest, Sink, for_rows, vectorised};
+use super::{Sink, for_rows};
 use crate::backend::*;
 use crate::cpu::rows::{Compute, Dense};
+use crate::cpu::simd::{self, Body, Isa};
 use crate::*;
 
 /// A type with an order that max pooling follows.
@@ -64,7 +65,7 @@ pub(super) fn pool<T: Compute<Wide: Max>>(
         let mut positions = vec![0i64; if index_sink.is_some() { output[2] } else { 0 }];
         for at in rows {
             let plane = &x[at.plane * plane..][..plane];
-            vectorised(Row { plane, axes, at: [at.outer, at.middle], best: &mut best, taps: &mut taps });
+            simd::run(Row { plane, axes, at: [at.outer, at.middle], best: &mut best, taps: &mut taps });
             // SAFETY: rows of the output, each visited once.
             unsafe { sink.put(at, &best) };
             if let Some(sink) = &index_sink {
@@ -86,9 +87,10 @@ struct Row<'a, A> {
     taps: &'a mut [u32],
 }
 
-impl<A: Max> Nest for Row<'_, A> {
+impl<A: Max> Body for Row<'_, A> {
+    type Out = ();
     #[inline(always)]
-    fn run(self) {
+    fn run<S: Isa>(self) {
         let [outer, middle, inner] = self.axes;
         self.best.fill(A::LOWEST);
         self.taps.fill(NONE);

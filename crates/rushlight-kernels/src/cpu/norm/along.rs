@@ -1,0 +1,58 @@
+//! Where the rows of several views of one shape lie, for rows along some dimension.
+
+use crate::layout::collapse;
+use crate::*;
+use smallvec::SmallVec;
+
+/// Most views that one kernel walks at once.
+pub(super) const VIEWS: usize = 3;
+
+/// The rows of up to three views: one for each index of the dimensions that rows do not run along.
+pub(super) struct Along {
+    pub(super) rows: usize,
+    dims: Dims,
+    /// Per view, the steps of `dims`.
+    strides: SmallVec<[Strides; 4]>,
+}
+
+impl Along {
+    /// Rows numbered row-major over dimensions `outer` of `shape`.
+    pub(super) fn new(shape: &[usize], outer: impl Fn(usize) -> bool, strides: &[&[isize]]) -> Along {
+        let kept: Dims = (0..shape.len()).filter(|&d| outer(d)).collect();
+        let outer_shape: Dims = kept.iter().map(|&d| shape[d]).collect();
+        let outer_strides: Vec<Strides> = strides.iter().map(|s| kept.iter().map(|&d| s[d]).collect()).collect();
+        let slices: SmallVec<[&[isize]; 4]> = outer_strides.iter().map(|s| &s[..]).collect();
+        let (dims, strides) = collapse(&outer_shape, &slices);
+        Along { rows: dims.iter().product(), dims, strides }
+    }
+
+    /// Whether rows with neighbouring numbers begin at neighbouring elements of view `v`, for stretches of at least `len`.
+    pub(super) fn neighbours(&self, v: usize, len: usize) -> bool {
+        self.dims.last().is_some_and(|&d| d >= len) && self.strides[v].last() == Some(&1)
+    }
+
+    /// Offsets of the rows from `first` on, in each view.
+    pub(super) fn from(&self, first: usize) -> impl Iterator<Item = [isize; VIEWS]> {
+        let mut index: Dims = SmallVec::from_elem(0, self.dims.len());
+        let mut offsets = [0isize; VIEWS];
+        let mut left = first;
+        for d in (0..self.dims.len()).rev() {
+            index[d] = left % self.dims[d];
+            left /= self.dims[d];
+            self.strides.iter().zip(&mut offsets).for_each(|(s, o)| *o += index[d] as isize * s[d]);
+        }
+        std::iter::once(offsets).chain((first + 1..self.rows).map(move |_| {
+            // The odometer's next state: the last dimension that is not at its end moves on, and those after it start over.
+            for d in (0..self.dims.len()).rev() {
+                index[d] += 1;
+                let back = if index[d] == self.dims[d] { self.dims[d] as isize } else { 0 };
+                self.strides.iter().zip(&mut offsets).for_each(|(s, o)| *o += s[d] - back * s[d]);
+                if back == 0 {
+                    break;
+                }
+                index[d] = 0;
+            }
+            offsets
+        }))
+    }
+}

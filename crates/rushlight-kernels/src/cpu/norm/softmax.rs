@@ -1,0 +1,404 @@
+//! Softmax, its logarithm, and their derivatives, along one dimension.
+//!
+//! A row that is long and has its elements side by side is worked on by itself. Short rows, and rows whose elements lie apart while
+//! neighbouring rows lie side by side, are worked on [`LANES`] at a time: row number in the lane, so that nothing is folded across.
+
+use super::along::{Along, VIEWS};
+use crate::backend::*;
+use crate::cpu::pool;
+use crate::cpu::rows::{Compute, Shared, load, store};
+use crate::cpu::simd::{self, Body, Isa, Real};
+use crate::*;
+use std::marker::PhantomData;
+
+/// Rows that are worked on together, and accumulators of a single row: four AVX2 registers of f32 hide an addition's latency.
+const LANES: usize = 16;
+const ACCUMULATORS: usize = 32;
+/// Rows up to this length go together: alone, they would leave most of the accumulators idle.
+const SHORT: usize = 32;
+
+/// A function of a row `a` (and `b`), written once for one row and once for several.
+pub(super) trait RowOp: Sync + 'static {
+    /// One row. All slices have one length; `b` is empty for a function of one row.
+    fn row<S: Isa, A: Real>(a: &[A], b: &[A], out: &mut [A]);
+    /// Element `j` of row `l` is at `[j][l]`.
+    fn columns<S: Isa, A: Real>(a: &[[A; LANES]], b: &[[A; LANES]], out: &mut [[A; LANES]]);
+}
+
+pub(super) struct Softmax;
+pub(super) struct LogSoftmax;
+pub(super) struct SoftmaxBackward;
+pub(super) struct LogSoftmaxBackward;
+
+// A NaN need not be found by the maximum: it reaches the sum, and with it the whole row. A row of -inf has NaN in `x - max`.
+
+impl RowOp for Softmax {
+    #[inline(always)]
+    fn row<S: Isa, A: Real>(a: &[A], _: &[A], out: &mut [A]) {
+        let max = maximum(a);
+        for (out, &x) in out.iter_mut().zip(a) {
+            *out = (x - max).exp::<S>();
+        }
+        let sum = sum_of(out, |x| x);
+        for out in out {
+            *out = *out / sum;
+        }
+    }
+    #[inline(always)]
+    fn columns<S: Isa, A: Real>(a: &[[A; LANES]], _: &[[A; LANES]], out: &mut [[A; LANES]]) {
+        let max = maxima(a);
+        let mut sum = [A::ZERO; LANES];
+        for (out, a) in out.iter_mut().zip(a) {
+            for l in 0..LANES {
+                out[l] = (a[l] - max[l]).exp::<S>();
+                sum[l] = sum[l] + out[l];
+            }
+        }
+        for out in out {
+            for l in 0..LANES {
+                out[l] = out[l] / sum[l];
+            }
+        }
+    }
+}
+
+impl RowOp for LogSoftmax {
+    #[inline(always)]
+    fn row<S: Isa, A: Real>(a: &[A], _: &[A], out: &mut [A]) {
+        let max = maximum(a);
+        let log = sum_of(a, |x| (x - max).exp::<S>()).ln::<S>();
+        for (out, &x) in out.iter_mut().zip(a) {
+            *out = x - max - log;
+        }
+    }
+    #[inline(always)]
+    fn columns<S: Isa, A: Real>(a: &[[A; LANES]], _: &[[A; LANES]], out: &mut [[A; LANES]]) {
+        let max = maxima(a);
+        let mut sum = [A::ZERO; LANES];
+        for a in a {
+            for l in 0..LANES {
+                sum[l] = sum[l] + (a[l] - max[l]).exp::<S>();
+            }
+        }
+        let mut log = [A::ZERO; LANES];
+        for l in 0..LANES {
+            log[l] = sum[l].ln::<S>();
+        }
+        for (out, a) in out.iter_mut().zip(a) {
+            for l in 0..LANES {
+                out[l] = a[l] - max[l] - log[l];
+            }
+        }
+    }
+}
+
+impl RowOp for SoftmaxBackward {
+    #[inline(always)]
+    fn row<S: Isa, A: Real>(grad: &[A], y: &[A], out: &mut [A]) {
+        for ((out, &g), &y) in out.iter_mut().zip(grad).zip(y) {
+            *out = g * y;
+        }
+        let dot = sum_of(out, |x| x);
+        for ((out, &g), &y) in out.iter_mut().zip(grad).zip(y) {
+            *out = (g - dot) * y;
+        }
+    }
+    #[inline(always)]
+    fn columns<S: Isa, A: Real>(grad: &[[A; LANES]], y: &[[A; LANES]], out: &mut [[A; LANES]]) {
+        let mut dot = [A::ZERO; LANES];
+        for (g, y) in grad.iter().zip(y) {
+            for l in 0..LANES {
+                dot[l] = dot[l] + g[l] * y[l];
+            }
+        }
+        for ((out, g), y) in out.iter_mut().zip(grad).zip(y) {
+            for l in 0..LANES {
+                out[l] = (g[l] - dot[l]) * y[l];
+            }
+        }
+    }
+}
+
+impl RowOp for LogSoftmaxBackward {
+    #[inline(always)]
+    fn row<S: Isa, A: Real>(grad: &[A], y: &[A], out: &mut [A]) {
+        let sum = sum_of(grad, |g| g);
+        for ((out, &g), &y) in out.iter_mut().zip(grad).zip(y) {
+            *out = g - y.exp::<S>() * sum;
+        }
+    }
+    #[inline(always)]
+    fn columns<S: Isa, A: Real>(grad: &[[A; LANES]], y: &[[A; LANES]], out: &mut [[A; LANES]]) {
+        let mut sum = [A::ZERO; LANES];
+        for g in grad {
+            for l in 0..LANES {
+                sum[l] = sum[l] + g[l];
+            }
+        }
+        for ((out, g), y) in out.iter_mut().zip(grad).zip(y) {
+            for l in 0..LANES {
+                out[l] = g[l] - y[l].exp::<S>() * sum[l];
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn larger<A: Real>(a: A, b: A) -> A {
+    if b > a { b } else { a }
+}
+
+#[inline(always)]
+fn maxima<A: Real>(a: &[[A; LANES]]) -> [A; LANES] {
+    let mut max = [-A::INFINITY; LANES];
+    for a in a {
+        for l in 0..LANES {
+            max[l] = larger(max[l], a[l]);
+        }
+    }
+    max
+}
+
+#[inline(always)]
+fn maximum<A: Real>(a: &[A]) -> A {
+    let mut max = [-A::INFINITY; ACCUMULATORS];
+    let (blocks, tail) = a.as_chunks::<ACCUMULATORS>();
+    for block in blocks {
+        for l in 0..ACCUMULATORS {
+            max[l] = larger(max[l], block[l]);
+        }
+    }
+    for (max, &x) in max.iter_mut().zip(tail) {
+        *max = larger(*max, x);
+    }
+    fold(max, larger)
+}
+
+/// The sum of `f(x)`, in a fixed order.
+#[inline(always)]
+fn sum_of<A: Real>(a: &[A], f: impl Fn(A) -> A) -> A {
+    let mut sum = [A::ZERO; ACCUMULATORS];
+    let (blocks, tail) = a.as_chunks::<ACCUMULATORS>();
+    for block in blocks {
+        for l in 0..ACCUMULATORS {
+            sum[l] = sum[l] + f(block[l]);
+        }
+    }
+    for (sum, &x) in sum.iter_mut().zip(tail) {
+        *sum = *sum + f(x);
+    }
+    fold(sum, |a, b| a + b)
+}
+
+/// Joins accumulators as a tree, which vectorises; one after the other would cost 45 ns a row.
+#[inline(always)]
+fn fold<A: Real>(mut acc: [A; ACCUMULATORS], f: impl Fn(A, A) -> A) -> A {
+    let mut width = ACCUMULATORS / 2;
+    while width > 0 {
+        for l in 0..width {
+            acc[l] = f(acc[l], acc[l + width]);
+        }
+        width /= 2;
+    }
+    acc[0]
+}
+
+/// `y = op(x)` along `dim`.
+pub(super) fn forward<T: Compute<Wide: Real>, O: RowOp>(dim: usize, x: View, out: &mut ViewMut) -> Result<Option<()>> {
+    apply::<T, O, 1>(dim, [x], out)
+}
+
+/// `gx = op(grad, y)` along `dim`.
+pub(super) fn backward<T: Compute<Wide: Real>, O: RowOp>(
+    dim: usize,
+    grad: View,
+    y: View,
+    out: &mut ViewMut,
+) -> Result<Option<()>> {
+    apply::<T, O, 2>(dim, [grad, y], out)
+}
+
+fn apply<T: Compute<Wide: Real>, O: RowOp, const N: usize>(dim: usize, ins: [View; N], out: &mut ViewMut) -> Result<Option<()>> {
+    if ins.iter().any(|x| x.dtype != out.dtype || x.shape() != out.shape()) {
+        return Ok(None);
+    }
+    let shape = out.shape();
+    if dim >= shape.len().max(1) {
+        return Err(Error::index(format!("Dimension out of range (got {dim}, but the tensor has {} dimensions)", shape.len())));
+    }
+    if out.numel() == 0 {
+        return Ok(Some(()));
+    }
+    // Views in the order: inputs, output. A zero-dim tensor is one row of one element.
+    let strides: Vec<&[isize]> = ins.iter().map(|x| x.strides()).chain([out.strides()]).collect();
+    let mut steps = [1isize; VIEWS];
+    strides.iter().zip(&mut steps).for_each(|(s, step)| *step = s.get(dim).copied().unwrap_or(1));
+    let job = Job::<T, O, N> {
+        n: shape.get(dim).copied().unwrap_or(1),
+        along: Along::new(shape, |d| d != dim, &strides),
+        ins: ins.map(|x| Shared::new(x.ptr::<T>().cast_mut())),
+        out: Shared::new(out.ptr::<T>()),
+        steps,
+        op: PhantomData,
+    };
+    // About 20 µs for a chunk: an element with its exponential takes two nanoseconds or so.
+    let rows_per_chunk = (10_000 / job.n).max(1);
+    let apart_but_neighbours = steps[0] != 1 && job.along.neighbours(0, LANES / 2);
+    if job.n <= SHORT || apart_but_neighbours {
+        pool::for_ranges(job.along.rows, rows_per_chunk.next_multiple_of(LANES), |rows| job.together(rows));
+    } else {
+        pool::for_ranges(job.along.rows, rows_per_chunk, |rows| job.one_by_one(rows));
+    }
+    Ok(Some(()))
+}
+
+/// `N` inputs, one output, and how to walk them.
+struct Job<T, O, const N: usize> {
+    n: usize,
+    along: Along,
+    ins: [Shared<T>; N],
+    out: Shared<T>,
+    /// Along a row, in each view.
+    steps: [isize; VIEWS],
+    op: PhantomData<O>,
+}
+
+impl<T: Compute<Wide: Real>, O: RowOp, const N: usize> Job<T, O, N> {
+    fn one_by_one(&self, rows: std::ops::Range<usize>) {
+        let n = self.n;
+        let plain = T::DTYPE == <T::Wide as Element>::DTYPE;
+        let mut scratch = vec![<T::Wide as Real>::ZERO; n * (N + 1)];
+        for offsets in self.along.from(rows.start).take(rows.len()) {
+            // SAFETY: offsets and steps of the views themselves stay within them; the output's rows are disjoint, and this one is
+            // this chunk's alone. A slice of an input is made only where it does not overlap the output.
+            unsafe {
+                let to = self.out.get().offset(offsets[N]);
+                let (out_scratch, mut rest) = scratch.split_at_mut(n);
+                let mut inputs: [&[T::Wide]; 2] = [&[]; 2];
+                for i in 0..N {
+                    let from = self.ins[i].get().offset(offsets[i]);
+                    let room;
+                    (room, rest) = rest.split_at_mut(n);
+                    inputs[i] = if plain && self.steps[i] == 1 && from != to {
+                        std::slice::from_raw_parts(from.cast::<T::Wide>(), n)
+                    } else {
+                        load(from, self.steps[i], room);
+                        room
+                    };
+                }
+                let direct = plain && self.steps[N] == 1;
+                let out = if direct { std::slice::from_raw_parts_mut(to.cast::<T::Wide>(), n) } else { &mut *out_scratch };
+                simd::run(Row::<_, O> { a: inputs[0], b: inputs[1], out, op: PhantomData });
+                if !direct {
+                    store(out_scratch, to, self.steps[N]);
+                }
+            }
+        }
+    }
+
+    fn together(&self, rows: std::ops::Range<usize>) {
+        let n = self.n;
+        let zero = [<T::Wide as Real>::ZERO; LANES];
+        let mut tiles: [Vec<[T::Wide; LANES]>; 2] = std::array::from_fn(|i| vec![zero; if i < N { n } else { 0 }]);
+        let mut out = vec![zero; n];
+        let mut row = vec![<T::Wide as Real>::ZERO; n];
+        let mut offsets = self.along.from(rows.start);
+        for first in rows.clone().step_by(LANES) {
+            let count = LANES.min(rows.end - first);
+            let mut at = [[0isize; VIEWS]; LANES];
+            at[..count].iter_mut().zip(&mut offsets).for_each(|(at, offset)| *at = offset);
+            // SAFETY: as in `one_by_one`; the inputs have been read to the end before the output is written.
+            unsafe {
+                for i in 0..N {
+                    let starts = at.map(|a| a[i]);
+                    load_tile(self.ins[i].get(), &starts[..count], self.steps[i], &mut tiles[i], &mut row);
+                }
+                simd::run(Tile::<_, O> { a: &tiles[0], b: &tiles[1], out: &mut out, op: PhantomData });
+                store_tile(self.out.get(), &at.map(|a| a[N])[..count], self.steps[N], &out, &mut row);
+            }
+        }
+    }
+}
+
+/// Whether rows begin side by side.
+fn side_by_side(starts: &[isize]) -> bool {
+    starts.iter().enumerate().all(|(l, &s)| s == starts[0] + l as isize)
+}
+
+/// Reads `starts.len()` rows into the lanes of `tile`; `row` has space for one. Lanes beyond keep what they had.
+///
+/// # Safety
+/// `tile.len()` elements, `step` apart, may be read from each start.
+unsafe fn load_tile<T: Compute>(
+    from: *const T,
+    starts: &[isize],
+    step: isize,
+    tile: &mut [[T::Wide; LANES]],
+    row: &mut [T::Wide],
+) {
+    // SAFETY: the caller's.
+    unsafe {
+        if side_by_side(starts) {
+            let from = from.offset(starts[0]);
+            for (j, lanes) in tile.iter_mut().enumerate() {
+                load(from.offset(j as isize * step), 1, &mut lanes[..starts.len()]);
+            }
+            return;
+        }
+        for (l, &start) in starts.iter().enumerate() {
+            load(from.offset(start), step, row);
+            tile.iter_mut().zip(&*row).for_each(|(lanes, x)| lanes[l] = *x);
+        }
+    }
+}
+
+/// The reverse of [`load_tile`].
+///
+/// # Safety
+/// `tile.len()` elements, `step` apart, may be written from each start, by this thread only.
+unsafe fn store_tile<T: Compute>(to: *mut T, starts: &[isize], step: isize, tile: &[[T::Wide; LANES]], row: &mut [T::Wide]) {
+    // SAFETY: the caller's.
+    unsafe {
+        if side_by_side(starts) {
+            let to = to.offset(starts[0]);
+            for (j, lanes) in tile.iter().enumerate() {
+                store(&lanes[..starts.len()], to.offset(j as isize * step), 1);
+            }
+            return;
+        }
+        for (l, &start) in starts.iter().enumerate() {
+            row.iter_mut().zip(tile).for_each(|(x, lanes)| *x = lanes[l]);
+            store(row, to.offset(start), step);
+        }
+    }
+}
+
+struct Row<'a, A, O> {
+    a: &'a [A],
+    b: &'a [A],
+    out: &'a mut [A],
+    op: PhantomData<O>,
+}
+
+impl<A: Real, O: RowOp> Body for Row<'_, A, O> {
+    type Out = ();
+    #[inline(always)]
+    fn run<S: Isa>(self) {
+        O::row::<S, A>(self.a, self.b, self.out)
+    }
+}
+
+struct Tile<'a, A, O> {
+    a: &'a [[A; LANES]],
+    b: &'a [[A; LANES]],
+    out: &'a mut [[A; LANES]],
+    op: PhantomData<O>,
+}
+
+impl<A: Real, O: RowOp> Body for Tile<'_, A, O> {
+    type Out = ();
+    #[inline(always)]
+    fn run<S: Isa>(self) {
+        O::columns::<S, A>(self.a, self.b, self.out)
+    }
+}

@@ -1,0 +1,29 @@
+//! Whole kernels, compiled once for each instruction set.
+
+#[cfg(target_arch = "x86_64")]
+use super::isa::{Avx2, Level, level};
+use super::isa::{Baseline, Isa};
+
+/// A kernel that is worth compiling for each instruction set: loops over slices, no allocation, no threads. `run` and all that it
+/// calls must be `#[inline(always)]`, or they are compiled for the baseline after all.
+pub(crate) trait Body {
+    /// What it answers.
+    type Out;
+    /// The kernel.
+    fn run<S: Isa>(self) -> Self::Out;
+}
+
+/// Runs `body` with the best instruction set of this machine.
+#[inline]
+pub(crate) fn run<B: Body>(body: B) -> B::Out {
+    #[cfg(target_arch = "x86_64")]
+    if level() == Level::Avx2 {
+        #[target_feature(enable = "avx2,fma,f16c,bmi1,bmi2")]
+        fn wide<B: Body>(body: B) -> B::Out {
+            body.run::<Avx2>()
+        }
+        // SAFETY: `level` has found these features.
+        return unsafe { wide(body) };
+    }
+    body.run::<Baseline>()
+}
