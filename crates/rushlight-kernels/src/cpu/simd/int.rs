@@ -71,7 +71,7 @@ macro_rules! int {
                 }
                 let q = self.wrapping_div(b);
                 let r = self.wrapping_rem(b);
-                if r != 0 && ((r ^ b) & <$t>::MIN) != 0 { q.wrapping_sub(1) } else { q }
+                if r != 0 && (r < Self::ZERO) != (b < Self::ZERO) { q.wrapping_sub(1) } else { q }
             }
             #[inline(always)]
             fn remainder(self, b: $t) -> $t {
@@ -79,7 +79,7 @@ macro_rules! int {
                     return 0;
                 }
                 let r = self.wrapping_rem(b);
-                if r != 0 && ((r ^ b) & <$t>::MIN) != 0 { r.wrapping_add(b) } else { r }
+                if r != 0 && (r < Self::ZERO) != (b < Self::ZERO) { r.wrapping_add(b) } else { r }
             }
             #[inline(always)]
             fn fmod(self, b: $t) -> $t {

@@ -97,7 +97,7 @@ macro_rules! isa {
     ($(#[$doc:meta])* $name:ident, fma: $fma:expr, $(#[$feature:meta])?) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug)]
-        pub struct $name;
+        pub(crate) struct $name;
         impl Isa for $name {
             const FMA: bool = $fma;
             fn un<F: Un<Self, T>, T: Copy>() -> Kernel {

@@ -1,5 +1,6 @@
 //! From the rows of the scalar table to tile kernels.
 
+use super::elementary::TURN_LIMIT;
 use super::isa::{Bin, Isa, Kernel, Tern, Un, with_isa};
 use super::{Int, Real};
 use crate::scalar::{bin_table, tern_table, un_table};
@@ -158,7 +159,60 @@ tern_table!(tern_kernels);
 
 /// The kernel of `op` for operands of `dtype` (f16 and bf16: held as f32), or `None` where the row does not accept it.
 pub(crate) fn un(op: UnOp, dtype: DType) -> Option<Kernel> {
-    with_isa!(S => un_rows::<S>(op, dtype))
+    let f32 = matches!(dtype, DType::F32 | DType::F16 | DType::BF16);
+    match op {
+        UnOp::Sin if f32 => Some(turning::<SinRow>),
+        UnOp::Cos if f32 => Some(turning::<CosRow>),
+        UnOp::Sinc if f32 => Some(turning::<SincRow>),
+        _ => with_isa!(S => un_rows::<S>(op, dtype)),
+    }
+}
+
+fn row(op: UnOp) -> Option<Kernel> {
+    with_isa!(S => un_rows::<S>(op, DType::F32))
+}
+
+/// A function of an angle, whose vectorised body is good below `TURN_LIMIT` only.
+trait Turning {
+    const OP: UnOp;
+    /// By libm, for any angle.
+    fn exact(x: f32) -> f32;
+}
+
+macro_rules! turning {
+    ($($name:ident $op:ident |$x:ident| $exact:expr;)*) => {$(
+        struct $name;
+        impl Turning for $name {
+            const OP: UnOp = UnOp::$op;
+            fn exact($x: f32) -> f32 { $exact }
+        }
+    )*};
+}
+turning! {
+    SinRow Sin |x| (x as f64).sin() as f32;
+    CosRow Cos |x| (x as f64).cos() as f32;
+    SincRow Sinc |x| {
+        let a = std::f32::consts::PI * x;
+        (a as f64).sin() as f32 / a
+    };
+}
+
+/// Runs the vectorised body, and corrects it where an angle is too large for it (also in the sine's own argument, πx, of sinc).
+///
+/// # Safety
+/// `Kernel`'s contract.
+unsafe fn turning<R: Turning>(a: *const u8, _: *const u8, _: *const u8, o: *mut u8, n: usize) {
+    let kernel = row(R::OP).expect("the table has this row");
+    // SAFETY: the caller's; the slices are made after the kernel has returned.
+    unsafe {
+        kernel(a, a, a, o, n);
+        let a = std::slice::from_raw_parts(a.cast::<f32>(), n);
+        // Not `any`, which would leave the loop early and so not be vectorised.
+        if a.iter().fold(false, |far, x| far | (x.abs() >= TURN_LIMIT / 4.0)) {
+            let o = std::slice::from_raw_parts_mut(o.cast::<f32>(), n);
+            a.iter().zip(o).filter(|(x, _)| x.abs() >= TURN_LIMIT / 4.0).for_each(|(x, o)| *o = R::exact(*x));
+        }
+    }
 }
 /// As [`un`].
 pub(crate) fn bin(op: BinOp, dtype: DType) -> Option<Kernel> {

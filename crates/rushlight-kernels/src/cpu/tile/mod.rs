@@ -8,6 +8,7 @@
 //! Aliasing: an output may be exactly an input. Tiles are the same elements in both, and a tile is stored only after all of its
 //! instructions have run; kernels write to an output directly only where no output is an input.
 
+mod direct;
 mod geometry;
 mod plan;
 mod strided;
@@ -17,6 +18,7 @@ mod tests;
 use crate::backend::*;
 use crate::cpu::{pool, simd};
 use crate::*;
+use direct::Direct;
 use plan::{Place, Plan, Step};
 use smallvec::SmallVec;
 use std::cell::Cell;
@@ -105,61 +107,6 @@ fn start(x: &View) -> *mut u8 {
         2 => x.ptr::<u16>() as *mut u8,
         4 => x.ptr::<u32>() as *mut u8,
         _ => x.ptr::<u64>() as *mut u8,
-    }
-}
-
-/// A program of one instruction over contiguous views: its kernel is called on the buffers themselves.
-struct Direct {
-    kernel: simd::Kernel,
-    /// Operands and result; unused operands repeat the first.
-    at: [*mut u8; 4],
-    sizes: [usize; 4],
-    grain: usize,
-}
-
-// SAFETY: the pointers come from views, which are Send and Sync; ranges of elements are disjoint.
-unsafe impl Sync for Direct {}
-
-impl Direct {
-    #[inline]
-    fn new(program: &Program, ins: &[View], outs: &[ViewMut]) -> Option<Direct> {
-        let [out] = outs else { return None };
-        let d = program.dtypes.as_slice();
-        let (arity, kernel, cost) = match *program.insts.as_slice() {
-            [Inst::Load(_), Inst::Un(op, 0)] => (1, simd::un(op, d[0])?, op.cost()),
-            [Inst::Load(_), Inst::Cast(to, 0)] => (1, simd::cast(d[0], to), 3),
-            [Inst::Load(_), Inst::Load(_), Inst::Bin(op, 0, 1)] if !op.divides(d[0]) => (2, simd::bin(op, d[0])?, op.cost()),
-            [Inst::Load(_), Inst::Load(_), Inst::Load(_), Inst::Tern(op, 0, 1, 2)] => (3, simd::tern(op, d[1])?, op.cost()),
-            _ => return None,
-        };
-        if program.outs[0] as usize != arity || d.iter().any(|&d| is_half(d)) || !out.layout.is_contiguous() {
-            return None;
-        }
-        let o = start(&out.as_view());
-        let (mut at, mut sizes) = ([o; 4], [out.dtype.size(); 4]);
-        for k in 0..3 {
-            let Inst::Load(i) = program.insts[if k < arity { k } else { 0 }] else { return None };
-            let x = &ins[i as usize];
-            at[k] = start(x);
-            sizes[k] = x.dtype.size();
-            if at[k] == o || !x.layout.is_contiguous() {
-                return None;
-            }
-        }
-        Some(Direct { kernel, at, sizes, grain: plan::grain(cost + 2 * (arity + 1)) })
-    }
-
-    fn run(&self, numel: usize) {
-        let part = |start: usize, n: usize| {
-            let at = |k: usize| self.at[k].wrapping_add(start * self.sizes[k]);
-            // SAFETY: contiguous views of `numel` elements of the kernel's dtypes (`check`), and the output overlaps no input.
-            unsafe { (self.kernel)(at(0), at(1), at(2), at(3), n) }
-        };
-        if numel <= self.grain {
-            part(0, numel);
-        } else {
-            pool::for_ranges(numel, self.grain, |r| part(r.start, r.len()));
-        }
     }
 }
 

@@ -112,7 +112,7 @@ fn sample(k: usize, d: DType) -> f64 {
     let mut h = (k as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     h ^= h >> 29;
     let x = match d {
-        _ if h % 3 == 0 => EDGES[(h >> 8) as usize % EDGES.len()],
+        _ if h.is_multiple_of(3) => EDGES[(h >> 8) as usize % EDGES.len()],
         DType::Bool => (h >> 40 & 1) as f64,
         _ => ((h >> 20) % 4001) as f64 / 400.0 - 5.0,
     };

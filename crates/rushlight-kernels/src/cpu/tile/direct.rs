@@ -1,0 +1,141 @@
+//! The short way for one instruction over contiguous views and single values: no plan, no copies where none are needed. Most eager ops
+//! on small tensors take it, where the bookkeeping of the general way would cost more than the arithmetic.
+
+use super::{SLOT, is_half, plan, start, strided};
+use crate::backend::*;
+use crate::cpu::{pool, simd};
+use crate::*;
+use std::mem::MaybeUninit;
+
+/// An operand of the instruction.
+#[derive(Clone, Copy)]
+enum Arg {
+    /// A contiguous buffer.
+    At(*const u8),
+    /// One element for all.
+    Element(*const u8),
+    /// A constant.
+    Value(Scalar),
+}
+
+/// A kernel with its operands.
+pub(super) struct Direct {
+    kernel: simd::Kernel,
+    args: [Arg; 3],
+    /// Dtypes of the operands and the result.
+    dtypes: [DType; 4],
+    arity: usize,
+    out: *mut u8,
+    in_place: bool,
+    grain: usize,
+}
+
+// SAFETY: the pointers come from views, which are Send and Sync; ranges of elements are disjoint.
+unsafe impl Sync for Direct {}
+
+/// Scratch for the elements that operands and results have to be copied to.
+#[repr(C, align(64))]
+struct Scratch(MaybeUninit<[u8; SLOT]>);
+
+impl Direct {
+    /// The program, if it is of this kind.
+    #[inline]
+    pub(super) fn new(program: &Program, ins: &[View], outs: &[ViewMut]) -> Option<Direct> {
+        let [out] = outs else { return None };
+        let (last, operands) = program.insts.split_last()?;
+        let d = program.dtypes.as_slice();
+        let arity = operands.len();
+        let (kernel, cost) = match *last {
+            Inst::Un(op, 0) if arity == 1 => (simd::un(op, d[0])?, op.cost()),
+            Inst::Cast(to, 0) if arity == 1 => (simd::cast(d[0], to), 3),
+            Inst::Bin(op, 0, 1) if arity == 2 && !op.divides(d[0]) => (simd::bin(op, d[0])?, op.cost()),
+            Inst::Tern(op, 0, 1, 2) if arity == 3 => (simd::tern(op, d[1])?, op.cost()),
+            _ => return None,
+        };
+        if program.outs[0] as usize != arity || d.iter().any(|&d| is_half(d)) || !out.layout.is_contiguous() {
+            return None;
+        }
+        let o = start(&out.as_view());
+        let (mut args, mut dtypes, mut in_place) = ([Arg::At(o); 3], [out.dtype; 4], false);
+        for (k, inst) in operands.iter().enumerate() {
+            dtypes[k] = d[k];
+            args[k] = match *inst {
+                Inst::Const(value) => Arg::Value(value),
+                Inst::Load(i) => {
+                    let x = &ins[i as usize];
+                    in_place |= start(x) == o;
+                    if x.layout.is_contiguous() {
+                        Arg::At(start(x))
+                    } else if x.strides().iter().all(|&s| s == 0) {
+                        Arg::Element(start(x))
+                    } else {
+                        return None;
+                    }
+                }
+                _ => return None,
+            };
+        }
+        Some(Direct { kernel, args, dtypes, arity, out: o, in_place, grain: plan::grain(cost + 2 * (arity + 1)) })
+    }
+
+    pub(super) fn run(&self, numel: usize) {
+        if numel <= self.grain {
+            self.part(0, numel);
+        } else {
+            pool::for_ranges(numel, self.grain, |r| self.part(r.start, r.len()));
+        }
+    }
+
+    /// `n` elements from number `at` on.
+    fn part(&self, at: usize, n: usize) {
+        if !self.in_place && self.args[..self.arity].iter().all(|a| matches!(a, Arg::At(_))) {
+            let x = |k: usize| match self.args[k] {
+                Arg::At(p) => p.wrapping_add(at * self.dtypes[k].size()),
+                _ => self.out,
+            };
+            let out = self.out.wrapping_add(at * self.dtypes[3].size());
+            // SAFETY: contiguous views of the kernel's dtypes that hold these elements; the output overlaps no input.
+            unsafe { (self.kernel)(x(0), x(1), x(2), out, n) }
+        } else {
+            self.tiled(at, n)
+        }
+    }
+
+    /// By tiles: single values are spread over a tile once, and a result that replaces an input is made beside it.
+    #[inline(never)]
+    fn tiled(&self, at: usize, n: usize) {
+        let mut scratch = [const { Scratch(MaybeUninit::uninit()) }; 4];
+        let slots = scratch.each_mut().map(|s| s.0.as_mut_ptr().cast::<u8>());
+        let tile = SLOT / self.dtypes[..self.arity].iter().fold(self.dtypes[3].size(), |m, d| m.max(d.size()));
+        for k in 0..self.arity {
+            let n = n.min(tile);
+            // SAFETY: a slot holds a tile; an element's view has at least one.
+            unsafe {
+                match self.args[k] {
+                    Arg::At(_) => {}
+                    Arg::Element(p) => {
+                        strided::row(self.dtypes[k].size(), p.cast_mut(), 0, n, strided::Move::Gather(slots[k]));
+                    }
+                    Arg::Value(v) => strided::splat_scalar(v, self.dtypes[k], slots[k], n),
+                }
+            }
+        }
+        for start in (0..n).step_by(tile) {
+            let len = tile.min(n - start);
+            let x = |k: usize| match self.args[k] {
+                Arg::At(p) => p.wrapping_add((at + start) * self.dtypes[k].size()),
+                _ => slots[k].cast_const(),
+            };
+            let size = self.dtypes[3].size();
+            let out = self.out.wrapping_add((at + start) * size);
+            let to = if self.in_place { slots[3] } else { out };
+            // SAFETY: as in `part`; where the output is an input, the kernel writes to the slot.
+            unsafe {
+                (self.kernel)(x(0), x(1), x(2), to, len);
+                if self.in_place {
+                    std::ptr::copy_nonoverlapping(to, out, len * size);
+                }
+            }
+        }
+    }
+}
