@@ -11,7 +11,12 @@
 //!   broadcasting or promotion.
 //! - Nodes never point up to their results: a saved output keeps detached data and gets its history back when it is used.
 
+mod anomaly;
+mod checkpoint;
+mod dot;
 pub mod engine;
+mod function;
+pub mod functional;
 pub mod gradcheck;
 pub mod hooks;
 pub(crate) mod inplace;
@@ -20,11 +25,15 @@ pub mod node;
 pub mod saved;
 pub(crate) mod view;
 
+pub use anomaly::{AnomalyGuard, detect_anomaly, is_anomaly_enabled};
+pub use checkpoint::checkpoint;
+pub use dot::to_dot;
+pub use function::{Function, FunctionCtx};
 pub use engine::{GradOptions, backward, grad};
 pub use gradcheck::{GradcheckOptions, gradcheck, gradgradcheck};
 pub use hooks::HookHandle;
 pub use mode::{GradModeGuard, enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled};
-pub use node::{Node, detect_anomaly, is_anomaly_enabled};
+pub use node::Node;
 
 use crate::error::or_panic;
 use crate::{Error, Result, Tensor};

@@ -7,7 +7,7 @@ use crate::storage::Site;
 use crate::{DType, Dims, Result, Tensor};
 use smallvec::SmallVec;
 use std::cell::{Cell, RefCell};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 /// A derivative: from the gradients of a node's outputs to those of its inputs. Made only of ops.
@@ -110,18 +110,6 @@ pub(crate) fn describe(site: &Site) -> String {
         Some(l) => format!("{} at {l}", site.0),
         None => site.0.to_string(),
     }
-}
-
-static ANOMALY: AtomicBool = AtomicBool::new(false);
-
-/// Anomaly mode: a backward that produces NaN fails and names the forward op and its line. Process-wide; costs a pass over every gradient.
-pub fn detect_anomaly(on: bool) {
-    ANOMALY.store(on, Relaxed);
-}
-
-/// Whether anomaly mode is on.
-pub fn is_anomaly_enabled() -> bool {
-    ANOMALY.load(Relaxed)
 }
 
 // ---- dropping -------------------------------------------------------------------------------------------------------------------

@@ -260,12 +260,3 @@ pub(crate) fn view_as(
 ) -> Result<Tensor> {
     autograd::view::view_of(x, layout, replay, f)
 }
-
-trait Accepts {
-    fn accepts(self, _dtype: DType) -> bool;
-}
-impl<T> Accepts for T {
-    fn accepts(self, _dtype: DType) -> bool {
-        true
-    }
-}
