@@ -23,6 +23,7 @@ mod storage;
 mod tensor;
 
 pub use autograd::{enable_grad, inference_mode, no_grad};
+pub use display::{PrintOptions, print_options, set_print_options};
 pub use error::{Error, ErrorKind, Result};
 pub use op::{AsInts, AsTensor};
 pub use promote::{default_dtype, result_type, set_default_dtype};

@@ -181,6 +181,19 @@ impl Tensor {
     pub fn is_same(&self, other: &Tensor) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
+    /// Whether it is a bare number, of the lowest priority in promotion ([`Tensor::wrapped_number`]).
+    pub fn is_wrapped_number(&self) -> bool {
+        self.data_ref().wrapped
+    }
+    /// The same memory under any layout that fits in it, without history: negative steps and overlaps included.
+    ///
+    /// # Errors
+    /// If the layout reaches outside the storage.
+    pub fn with_layout(&self, layout: Layout) -> Result<Tensor> {
+        let data = self.data_ref();
+        layout.check_fits(data.storage.nbytes() / data.dtype.size())?;
+        Ok(Tensor::from_data(data.with_layout(layout)))
+    }
     /// Whether both tensors lie in the same storage.
     pub fn shares_storage(&self, other: &Tensor) -> bool {
         Arc::ptr_eq(&self.data_ref().storage, &other.data_ref().storage)

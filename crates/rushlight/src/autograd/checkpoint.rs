@@ -26,7 +26,7 @@ pub fn checkpoint(f: impl Fn(&[Tensor]) -> Result<Vec<Tensor>> + Send + Sync + '
         grad_fn_many(move |c, grads| {
             let now = generator.state();
             generator.set_state(&state)?;
-            let again = (|| {
+            let again = (|| -> Result<_> {
                 let _guard = enable_grad();
                 let args = saved
                     .iter()
