@@ -171,14 +171,20 @@ impl Printer<'_> {
         }
         let position = |i: usize| at + i as isize * self.layout.strides[dim];
         if left == 1 {
-            let items: Vec<String> =
-                self.shown(dim).into_iter().map(|i| i.map_or(" ...".into(), |i| f.format(&element(self.view, position(i))))).collect();
+            let items: Vec<String> = self
+                .shown(dim)
+                .into_iter()
+                .map(|i| i.map_or(" ...".into(), |i| f.format(&element(self.view, position(i)))))
+                .collect();
             let per_line = (self.options.linewidth.saturating_sub(indent) / (f.width + 2)).max(1);
             let lines: Vec<String> = items.chunks(per_line).map(|line| line.join(", ")).collect();
             return format!("[{}]", lines.join(&format!(",\n{}", " ".repeat(indent + 1))));
         }
-        let slices: Vec<String> =
-            self.shown(dim).into_iter().map(|i| i.map_or("...".into(), |i| self.text(dim + 1, position(i), indent + 1, f))).collect();
+        let slices: Vec<String> = self
+            .shown(dim)
+            .into_iter()
+            .map(|i| i.map_or("...".into(), |i| self.text(dim + 1, position(i), indent + 1, f)))
+            .collect();
         format!("[{}]", slices.join(&format!(",{}{}", "\n".repeat(left - 1), " ".repeat(indent + 1))))
     }
 }
@@ -205,7 +211,8 @@ impl fmt::Display for Tensor {
                 suffixes.push(format!("dtype=torch.{dtype}"));
             }
             let body = storage::read(&[data], |views| {
-                let printer = Printer { view: &views[0], layout: &layout, summarize: layout.numel() > options.threshold, options };
+                let printer =
+                    Printer { view: &views[0], layout: &layout, summarize: layout.numel() > options.threshold, options };
                 let mut values = Vec::new();
                 printer.collect(0, 0, &mut values);
                 Ok(printer.text(0, 0, PREFIX.len(), &Formatter::new(&values, &options)))

@@ -1,7 +1,7 @@
 //! The graph: what no op sample can say. Deep and bushy graphs, in-place writes and views, hooks, modes, errors.
 
 use rushlight::autograd::{self, GradOptions, GradcheckOptions, backward, grad, gradcheck, gradgradcheck};
-use rushlight::{DType, Tensor, no_grad, ops};
+use rushlight::{DType, Tensor, no_grad};
 
 fn leaf(values: &[f64]) -> Tensor {
     Tensor::from_vec(values.to_vec(), values.len()).with_requires_grad()
@@ -265,7 +265,7 @@ fn anomaly_mode_names_op_and_line() {
     let x = leaf(&[0.0]);
     let y = &x / &x;
     let e = y.sum().try_backward().unwrap_err();
-    assert!(e.message().contains("Function 'DivBackward0' returned nan values"), "{e}");
+    assert!(e.message().contains("Function 'DivBackward0' returned nan values in its 1th output"), "{e}");
     assert!(e.message().contains("autograd.rs"), "{e}");
 }
 
@@ -301,5 +301,4 @@ fn no_cycle_keeps_memory_alive() {
         [y.storage(), v.storage(), z.storage()].map(|s| std::sync::Arc::downgrade(&s))
     };
     assert!(weak.iter().all(|w| w.upgrade().is_none()));
-    let _ = ops::sum;
 }

@@ -13,7 +13,10 @@ use std::panic::Location;
 /// # Errors
 /// Those of `f`.
 #[track_caller]
-pub fn checkpoint(f: impl Fn(&[Tensor]) -> Result<Vec<Tensor>> + Send + Sync + 'static, inputs: &[&Tensor]) -> Result<Vec<Tensor>> {
+pub fn checkpoint(
+    f: impl Fn(&[Tensor]) -> Result<Vec<Tensor>> + Send + Sync + 'static,
+    inputs: &[&Tensor],
+) -> Result<Vec<Tensor>> {
     let _call = crate::op::enter("checkpoint", Location::caller());
     let generator = Generator::default_cpu();
     let state = generator.state();

@@ -36,7 +36,8 @@ pub fn to_dot(tensors: &[&Tensor]) -> String {
                 Edge::Leaf(t) => {
                     let id = Arc::as_ptr(&t.0) as usize;
                     if leaves.insert(id) {
-                        let _ = writeln!(out, "  leaf{id:x} [label=\"{:?} {}\", shape=ellipse];", t.shape().as_slice(), t.dtype());
+                        let _ =
+                            writeln!(out, "  leaf{id:x} [label=\"{:?} {}\", shape=ellipse];", t.shape().as_slice(), t.dtype());
                     }
                     let _ = writeln!(out, "  leaf{id:x} -> n{};", n.seq);
                 }

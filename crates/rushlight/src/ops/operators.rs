@@ -49,10 +49,24 @@ macro_rules! binary_operator {
     )*};
 }
 
-binary_operator!(Add add, AddAssign add_assign, |x: &Tensor, y: &Tensor| super::add(x, y, ONE), |x: &Tensor, y: &Tensor| super::add_(x, y, ONE));
-binary_operator!(Sub sub, SubAssign sub_assign, |x: &Tensor, y: &Tensor| super::sub(x, y, ONE), |x: &Tensor, y: &Tensor| super::sub_(x, y, ONE));
+// Functions and not closures: only a function can pass its caller's line on.
+macro_rules! with_default {
+    ($($name:ident = $f:ident($default:expr) -> $result:ty;)*) => {$(
+        #[track_caller]
+        fn $name(x: &Tensor, y: &Tensor) -> Result<$result> {
+            super::$f(x, y, $default)
+        }
+    )*};
+}
+with_default! {
+    plain_add = add(ONE) -> Tensor; plain_add_ = add_(ONE) -> (); plain_sub = sub(ONE) -> Tensor; plain_sub_ = sub_(ONE) -> ();
+    true_div = div(None) -> Tensor; true_div_ = div_(None) -> ();
+}
+
+binary_operator!(Add add, AddAssign add_assign, plain_add, plain_add_);
+binary_operator!(Sub sub, SubAssign sub_assign, plain_sub, plain_sub_);
 binary_operator!(Mul mul, MulAssign mul_assign, super::mul, super::mul_);
-binary_operator!(Div div, DivAssign div_assign, |x: &Tensor, y: &Tensor| super::div(x, y, None), |x: &Tensor, y: &Tensor| super::div_(x, y, None));
+binary_operator!(Div div, DivAssign div_assign, true_div, true_div_);
 
 impl std::ops::Neg for &Tensor {
     type Output = Tensor;
