@@ -3,7 +3,8 @@
 //! The readers that know no op by name (registry tests, the Python binding) call an op in two steps: [`bind`] or [`resolve`]
 //! arranges what the user gave, then [`invoke`] runs it. Sizes given as `f(2, 3)` are gathered by the reader before.
 
-use super::{ArgDef, ArgKind, OpDef, Value, argument_error, sample};
+use super::mismatch::{Mismatch, no_overload};
+use super::{ArgKind, OpDef, Value, sample};
 use crate::{Error, Result, Scalar, Tensor};
 use smallvec::SmallVec;
 
@@ -18,13 +19,14 @@ pub enum Style {
 
 /// One value per parameter of `def`: positional arguments in order, then keywords, then defaults.
 ///
-/// A number given for a tensor becomes a wrapped number, which promotes as Python numbers do. numpy's names `axis`, `keepdims`, `x`,
+/// A number given for a tensor becomes a wrapped number, which promotes as Python numbers do; a zero-dim tensor given for a number
+/// becomes its value. numpy's names `axis`, `keepdims`, `x`,
 /// … stand for PyTorch's.
 ///
 /// # Errors
 /// PyTorch's `TypeError`s: an argument missing, unexpected, given twice, too many, or of the wrong type.
 pub fn bind(def: &OpDef, positional: Vec<Value>, keyword: Vec<(String, Value)>) -> Result<Vec<Value>> {
-    let plan = plan(def, &positional, &keyword, Numbers::Wrap);
+    let plan = plan(def, &positional, &keyword, Rules::Lenient);
     let plan = plan.map_err(|m| m.error(def.name, def, &positional, &keyword, Style::Function))?;
     build(def, &plan, positional, keyword)
 }
@@ -52,10 +54,10 @@ pub fn resolve_among(
     positional: Vec<Value>,
     keyword: Vec<(String, Value)>,
 ) -> Result<(&'static OpDef, Vec<Value>)> {
-    // An overload that takes a number as a number goes before one that would wrap it: `pow(x, 2)` is not `pow(x, tensor(2))`.
-    for numbers in [Numbers::Keep, Numbers::Wrap] {
+    // An overload that takes the arguments as they are goes before one that converts them: `pow(x, 2)` is not `pow(x, tensor(2))`.
+    for rules in [Rules::Exact, Rules::Lenient] {
         for &def in overloads {
-            if let Ok(plan) = plan(def, &positional, &keyword, numbers) {
+            if let Ok(plan) = plan(def, &positional, &keyword, rules) {
                 return Ok((def, build(def, &plan, positional, keyword)?));
             }
         }
@@ -80,50 +82,40 @@ pub fn invoke_inplace(def: &OpDef, values: &[Value]) -> Result<Value> {
     Ok(values[0].clone())
 }
 
-/// What a number does where a tensor is wanted.
+/// Whether a number may stand for a tensor, and a zero-dim tensor for a number.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Numbers {
-    /// It does not fit.
-    Keep,
-    /// It becomes a wrapped number.
-    Wrap,
+pub(super) enum Rules {
+    Exact,
+    Lenient,
 }
 
 /// Where a parameter's value comes from.
 #[derive(Clone, Copy)]
-enum Source {
+pub(super) enum Source {
     Positional,
     Keyword(usize),
     Default(&'static str),
 }
 
-type Plan = SmallVec<[Source; 8]>;
-
-/// Why arguments do not fit an overload; indices only, so that trying one overload after another formats nothing.
-#[derive(Clone, Copy)]
-enum Mismatch {
-    TooMany,
-    /// The first parameter without a value.
-    Missing(usize),
-    /// The parameter, and the value that does not suit it.
-    Type(usize, Source),
-    /// The keyword that names no parameter, or one that has a value already.
-    Keyword(usize),
-}
+pub(super) type Plan = SmallVec<[Source; 8]>;
 
 /// numpy's names for PyTorch's parameters.
 const SYNONYMS: [(&str, &str); 6] =
     [("axis", "dim"), ("keepdims", "keepdim"), ("x", "input"), ("a", "input"), ("x1", "input"), ("x2", "other")];
 
-fn names(given: &str, parameter: &str) -> bool {
+pub(super) fn names(given: &str, parameter: &str) -> bool {
     given == parameter || SYNONYMS.iter().any(|&(synonym, name)| synonym == given && name == parameter)
 }
 
-fn plan(def: &OpDef, positional: &[Value], keyword: &[(String, Value)], numbers: Numbers) -> std::result::Result<Plan, Mismatch> {
+pub(super) fn plan(
+    def: &OpDef,
+    positional: &[Value],
+    keyword: &[(String, Value)],
+    rules: Rules,
+) -> std::result::Result<Plan, Mismatch> {
     if positional.len() > positional_limit(def) {
         return Err(Mismatch::TooMany);
     }
-    let wrap = numbers == Numbers::Wrap;
     let mut plan = Plan::new();
     let mut keywords_used = 0;
     for (i, arg) in def.args.iter().enumerate() {
@@ -138,7 +130,11 @@ fn plan(def: &OpDef, positional: &[Value], keyword: &[(String, Value)], numbers:
         } else {
             return Err(Mismatch::Missing(i));
         };
-        if !fits(arg, value, wrap && (i > 0 || has_tensor(positional, keyword))) {
+        let suits = match rules {
+            Rules::Exact => fits(arg.kind, value),
+            Rules::Lenient => fits(arg.kind, value) || converts(arg.kind, value, i > 0 || has_tensor(positional, keyword)),
+        };
+        if !suits {
             return Err(Mismatch::Type(i, source));
         }
         plan.push(source);
@@ -152,7 +148,7 @@ fn plan(def: &OpDef, positional: &[Value], keyword: &[(String, Value)], numbers:
 }
 
 /// The keyword that gives parameter `i`; its own name goes before a synonym, and a synonym that names another parameter is none.
-fn find_keyword(def: &OpDef, keyword: &[(String, Value)], i: usize) -> Option<usize> {
+pub(super) fn find_keyword(def: &OpDef, keyword: &[(String, Value)], i: usize) -> Option<usize> {
     let name = def.args[i].name;
     keyword
         .iter()
@@ -160,7 +156,7 @@ fn find_keyword(def: &OpDef, keyword: &[(String, Value)], i: usize) -> Option<us
         .or_else(|| keyword.iter().position(|(k, _)| names(k, name) && !def.args.iter().any(|a| a.name == k.as_str())))
 }
 
-fn positional_limit(def: &OpDef) -> usize {
+pub(super) fn positional_limit(def: &OpDef) -> usize {
     def.args.iter().take_while(|a| !a.keyword_only).count()
 }
 
@@ -168,18 +164,15 @@ fn has_tensor(positional: &[Value], keyword: &[(String, Value)]) -> bool {
     positional.iter().chain(keyword.iter().map(|(_, v)| v)).any(|v| matches!(v, Value::Tensor(_)))
 }
 
-/// Whether `v` can be passed for `arg`. A number stands for a tensor only where `wrap` allows it: beside a real tensor
-/// (`pow(2, x)`), never alone (`sum(2)`).
-fn fits(arg: &ArgDef, v: &Value, wrap: bool) -> bool {
+/// Whether `v` is what a parameter of this kind takes.
+pub(super) fn fits(kind: ArgKind, v: &Value) -> bool {
     use ArgKind as K;
-    let number = matches!(v, Value::Bool(_) | Value::Int(_) | Value::Float(_));
-    match (arg.kind, v) {
-        (kind, Value::None) => is_optional(kind),
-        (K::Tensor | K::OptTensor, Value::Tensor(_)) => true,
-        (K::Tensor | K::OptTensor, _) => wrap && number,
-        (K::Tensors, Value::Tensors(_)) => true,
+    match (kind, v) {
+        (_, Value::None) => is_optional(kind),
+        (K::Tensor | K::OptTensor, _) => matches!(v, Value::Tensor(_)),
         (K::Tensors, Value::Ints(list)) => list.is_empty(),
-        (K::Scalar | K::OptScalar, _) => number,
+        (K::Tensors, _) => matches!(v, Value::Tensors(_)),
+        (K::Scalar | K::OptScalar, _) => is_number(v),
         (K::Float | K::OptFloat, _) => matches!(v, Value::Int(_) | Value::Float(_)),
         (K::Int | K::OptInt, _) => matches!(v, Value::Int(_)),
         (K::Bool, _) => matches!(v, Value::Bool(_)),
@@ -187,8 +180,23 @@ fn fits(arg: &ArgDef, v: &Value, wrap: bool) -> bool {
         (K::Str | K::OptStr, _) => matches!(v, Value::Str(_)),
         (K::DType | K::OptDType, _) => matches!(v, Value::DType(_)),
         (K::OptGenerator, _) => matches!(v, Value::Generator(_)),
-        (K::Tensors, _) => false,
     }
+}
+
+/// Whether `v` can be made into what a parameter of this kind takes: a number into a tensor, where `beside_tensor` says that there
+/// is a real one too (`pow(2, x)`, never `sum(2)`); a zero-dim tensor without gradient into a number.
+pub(super) fn converts(kind: ArgKind, v: &Value, beside_tensor: bool) -> bool {
+    use ArgKind as K;
+    match (kind, v) {
+        (K::Tensor | K::OptTensor, _) => beside_tensor && is_number(v),
+        (K::Scalar | K::OptScalar | K::Float | K::OptFloat, Value::Tensor(t)) => t.rank() == 0 && !t.requires_grad(),
+        (K::Int | K::OptInt, Value::Tensor(t)) => t.rank() == 0 && t.dtype().is_int(),
+        _ => false,
+    }
+}
+
+fn is_number(v: &Value) -> bool {
+    matches!(v, Value::Bool(_) | Value::Int(_) | Value::Float(_))
 }
 
 fn is_optional(kind: ArgKind) -> bool {
@@ -196,23 +204,6 @@ fn is_optional(kind: ArgKind) -> bool {
     match kind {
         K::OptTensor | K::OptScalar | K::OptFloat | K::OptInt | K::OptInts | K::OptStr | K::OptDType | K::OptGenerator => true,
         K::Tensor | K::Tensors | K::Scalar | K::Float | K::Int | K::Bool | K::Ints | K::Str | K::DType => false,
-    }
-}
-
-/// PyTorch's name of what a parameter takes.
-fn kind_name(kind: ArgKind) -> &'static str {
-    use ArgKind as K;
-    match kind {
-        K::Tensor | K::OptTensor => "Tensor",
-        K::Tensors => "tuple of Tensors",
-        K::Scalar | K::OptScalar => "Number",
-        K::Float | K::OptFloat => "float",
-        K::Int | K::OptInt => "int",
-        K::Bool => "bool",
-        K::Ints | K::OptInts => "tuple of ints",
-        K::Str | K::OptStr => "str",
-        K::DType | K::OptDType => "torch.dtype",
-        K::OptGenerator => "torch.Generator",
     }
 }
 
@@ -228,20 +219,27 @@ fn build(def: &OpDef, plan: &Plan, positional: Vec<Value>, keyword: Vec<(String,
                 Source::Keyword(k) => keyword[k].take().expect("a keyword gives one parameter"),
                 Source::Default(text) => default_value(text)?,
             };
-            Ok(convert(arg.kind, value))
+            convert(arg.kind, value)
         })
         .collect()
 }
 
-/// Brings a value that fits into the form that `Arg` takes.
-fn convert(kind: ArgKind, v: Value) -> Value {
-    match (kind, v) {
-        (ArgKind::Tensor | ArgKind::OptTensor, Value::Bool(b)) => Value::Tensor(Tensor::wrapped_number(Scalar::Bool(b))),
-        (ArgKind::Tensor | ArgKind::OptTensor, Value::Int(i)) => Value::Tensor(Tensor::wrapped_number(Scalar::Int(i))),
-        (ArgKind::Tensor | ArgKind::OptTensor, Value::Float(f)) => Value::Tensor(Tensor::wrapped_number(Scalar::Float(f))),
-        (ArgKind::Tensors, Value::Ints(list)) if list.is_empty() => Value::Tensors(Vec::new()),
+/// Brings a value that fits or converts into the form that `Arg` takes.
+fn convert(kind: ArgKind, v: Value) -> Result<Value> {
+    use ArgKind as K;
+    Ok(match (kind, v) {
+        (K::Tensor | K::OptTensor, Value::Bool(b)) => Value::Tensor(Tensor::wrapped_number(Scalar::Bool(b))),
+        (K::Tensor | K::OptTensor, Value::Int(i)) => Value::Tensor(Tensor::wrapped_number(Scalar::Int(i))),
+        (K::Tensor | K::OptTensor, Value::Float(f)) => Value::Tensor(Tensor::wrapped_number(Scalar::Float(f))),
+        (K::Tensors, Value::Ints(list)) if list.is_empty() => Value::Tensors(Vec::new()),
+        (K::Float | K::OptFloat, Value::Tensor(t)) => Value::Float(t.try_to_scalar()?.to_f64()),
+        (K::Scalar | K::OptScalar | K::Int | K::OptInt, Value::Tensor(t)) => match t.try_to_scalar()? {
+            Scalar::Bool(b) => Value::Bool(b),
+            Scalar::Int(i) => Value::Int(i),
+            Scalar::Float(f) => Value::Float(f),
+        },
         (_, v) => v,
-    }
+    })
 }
 
 /// A default as written in the signature. The commonest go past the parser: defaults are read at every call.
@@ -257,134 +255,11 @@ fn default_value(text: &'static str) -> Result<Value> {
     }
 }
 
-impl Mismatch {
-    /// The `TypeError` for a call of `op` that could only mean `def`.
-    #[cold]
-    fn error(self, op: &str, def: &OpDef, positional: &[Value], keyword: &[(String, Value)], style: Style) -> Error {
-        let hidden = (style == Style::Method) as usize;
-        Error::type_(match self {
-            Mismatch::TooMany => {
-                let most = positional_limit(def) - hidden;
-                let least = def.args.iter().take_while(|a| !a.keyword_only && a.default.is_none()).count().saturating_sub(hidden);
-                let given = positional.len() - hidden;
-                let were = if given == 1 { "was" } else { "were" };
-                if least == most {
-                    let s = if most == 1 { "" } else { "s" };
-                    format!("{op}() takes {most} positional argument{s} but {given} {were} given")
-                } else {
-                    format!("{op}() takes from {least} to {most} positional arguments but {given} {were} given")
-                }
-            }
-            Mismatch::Missing(from) => {
-                let given = |i: usize| find_keyword(def, keyword, i).is_some();
-                let missing: Vec<String> = (from..def.args.len())
-                    .filter(|&i| def.args[i].default.is_none() && !given(i))
-                    .map(|i| format!("\"{}\"", def.args[i].name))
-                    .collect();
-                // The plural is PyTorch's, which has it the wrong way round; scripts match on the text.
-                let s = if missing.len() == 1 { "s" } else { "" };
-                format!("{op}() missing {} required positional argument{s}: {}", missing.len(), missing.join(", "))
-            }
-            Mismatch::Type(i, source) => {
-                let (value, position) = match source {
-                    Source::Keyword(k) => (&keyword[k].1, None),
-                    _ => (&positional[i], Some(i + 1 - hidden)),
-                };
-                let wanted = Error::type_(format!("must be {}, not {}", kind_name(def.args[i].kind), value.type_name()));
-                return argument_error(wanted, op, def.args[i].name, position.filter(|&p| p > 0));
-            }
-            Mismatch::Keyword(k) => {
-                let name = &keyword[k].0;
-                if def.args.iter().any(|a| a.name == name) {
-                    format!("{op}() got multiple values for argument '{name}'")
-                } else {
-                    format!("{op}() got an unexpected keyword argument '{name}'")
-                }
-            }
-        })
-    }
-
-    /// The line that tells why an overload in a list of several did not match; empty where the counts say it.
-    fn reason(self, def: &OpDef, positional: &[Value], keyword: &[(String, Value)], style: Style) -> String {
-        match self {
-            Mismatch::TooMany | Mismatch::Missing(_) => String::new(),
-            Mismatch::Keyword(_) => {
-                let unknown: Vec<&str> =
-                    keyword.iter().map(|(k, _)| k.as_str()).filter(|k| !def.args.iter().any(|a| names(k, a.name))).collect();
-                format!("\n      didn't match because some of the keywords were incorrect: {}", unknown.join(", "))
-            }
-            Mismatch::Type(..) => {
-                let mark = |arg: Option<&ArgDef>, v: &Value| match arg {
-                    Some(arg) if fits(arg, v, true) => v.type_name().to_string(),
-                    _ => format!("!{}!", v.type_name()),
-                };
-                let hidden = (style == Style::Method) as usize;
-                let by_position = positional.iter().enumerate().skip(hidden).map(|(i, v)| mark(def.args.get(i), v));
-                let by_name = keyword.iter().map(|(k, v)| {
-                    let arg = def.args.iter().find(|a| names(k, a.name));
-                    format!("{k}={}", mark(arg, v))
-                });
-                let types: Vec<String> = by_position.chain(by_name).collect();
-                format!("\n      didn't match because some of the arguments have invalid types: ({})", types.join(", "))
-            }
-        }
-    }
-}
-
-/// The error where no overload fits.
-#[cold]
-fn no_overload(overloads: &[&'static OpDef], op: &str, style: Style, positional: &[Value], keyword: &[(String, Value)]) -> Error {
-    if overloads.is_empty() {
-        return Error::type_(format!("there is no op called '{op}'"));
-    }
-    let given = positional.len() + keyword.len();
-    let required = |d: &OpDef| d.args.iter().filter(|a| a.default.is_none()).count();
-    let plausible: Vec<_> = overloads.iter().filter(|d| (required(d)..=d.args.len()).contains(&given)).collect();
-    let only = match (overloads, plausible.as_slice()) {
-        ([only], _) => Some(only),
-        (_, [only]) => Some(*only),
-        _ => None,
-    };
-    if let Some(def) = only
-        && let Err(mismatch) = plan(def, positional, keyword, Numbers::Wrap)
-    {
-        return mismatch.error(op, def, positional, keyword, style);
-    }
-    let hidden = (style == Style::Method) as usize;
-    let got: Vec<String> = (positional.iter().skip(hidden).map(|v| v.type_name().to_string()))
-        .chain(keyword.iter().map(|(k, v)| format!("{k}={}", v.type_name())))
-        .collect();
-    let mut text =
-        format!("{op}() received an invalid combination of arguments - got ({}), but expected one of:", got.join(", "));
-    for def in overloads {
-        text += &format!("\n * ({})", typed_signature(def, hidden));
-        if let Err(mismatch) = plan(def, positional, keyword, Numbers::Wrap) {
-            text += &mismatch.reason(def, positional, keyword, style);
-        }
-    }
-    text.push('\n');
-    Error::type_(text)
-}
-
-/// `Tensor input, tuple of ints dim, bool keepdim = False, *, torch.dtype dtype = None`, without the first `hidden` parameters.
-fn typed_signature(def: &OpDef, hidden: usize) -> String {
-    let mut parts = Vec::new();
-    let star = def.args.iter().position(|a| a.keyword_only);
-    for (i, arg) in def.args.iter().enumerate().skip(hidden) {
-        if star == Some(i) {
-            parts.push("*".to_string());
-        }
-        let default = arg.default.map_or(String::new(), |d| format!(" = {d}"));
-        parts.push(format!("{} {}{default}", kind_name(arg.kind), arg.name));
-    }
-    parts.join(", ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::DType;
-    use crate::op::DTypes;
+    use crate::op::{ArgDef, DTypes};
 
     const fn arg(name: &'static str, kind: ArgKind, default: Option<&'static str>, keyword_only: bool) -> ArgDef {
         ArgDef { name, kind, default, keyword_only }
@@ -515,6 +390,20 @@ mod tests {
     }
 
     #[test]
+    fn zero_dim_tensors_stand_for_numbers() {
+        let v = bind(&CUMSUM, vec![x(), Value::Tensor(Tensor::scalar(3i32))], vec![]).unwrap();
+        assert!(matches!(v[1], Value::Int(3)));
+        let v = bind(&ADD, vec![x(), x()], kw("alpha", Value::Tensor(Tensor::scalar(0.5f32)))).unwrap();
+        assert!(matches!(v[2], Value::Float(f) if f == 0.5));
+        fails(&CUMSUM, vec![x(), x()], vec![], "cumsum(): argument 'dim' (position 2) must be int, not Tensor");
+        let tracked = Value::Tensor(Tensor::scalar(0.5f32).with_requires_grad());
+        fails(&ADD, vec![x(), x()], kw("alpha", tracked), "add(): argument 'alpha' must be Number, not Tensor");
+        // The overload for tensors goes before, whichever stands first.
+        let (def, _) = resolve_among(&[&POW_NUMBER, &POW_TENSOR], "pow", Style::Function, vec![x(), x()], vec![]).unwrap();
+        assert!(std::ptr::eq(def, &POW_TENSOR));
+    }
+
+    #[test]
     fn lists_of_tensors() {
         let v = bind(&STACK, vec![Value::Ints(Default::default())], vec![]).unwrap();
         assert!(matches!(&v[0], Value::Tensors(t) if t.is_empty()));
@@ -573,7 +462,11 @@ mod tests {
             for arg in def.args {
                 let Some(text) = arg.default else { continue };
                 let value = default_value(text).unwrap_or_else(|e| panic!("{name}: {e}"));
-                assert!(fits(arg, &value, true), "{name}: `{text}` is no default for {}", arg.name);
+                assert!(
+                    fits(arg.kind, &value) || converts(arg.kind, &value, true),
+                    "{name}: `{text}` is no default for {}",
+                    arg.name
+                );
             }
             for text in def.samples {
                 let bound = sample::Sample::parse(text).and_then(|s| s.make(DType::F32)).and_then(|(p, k)| bind(def, p, k));

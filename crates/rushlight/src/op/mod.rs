@@ -7,6 +7,7 @@
 mod arg;
 pub mod bind;
 mod call;
+mod mismatch;
 pub mod sample;
 
 pub use arg::{Arg, ArgKind, AsInts, AsOptInts, AsOptScalar, AsTensor, IntoValue, Ints, Value, argument_error};
