@@ -1,2 +1,106 @@
-//! `cargo xtask check | test | bench | docs`: the project's own commands.
-fn main() {}
+//! The project's own commands: `cargo xtask check | test | bench | docs | samples`.
+
+mod docs;
+mod golden;
+
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+use std::time::Instant;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "The project's own commands")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// What must pass before every commit: formatting, lints, documentation, drift of generated pages, fast tests
+    Check,
+    /// The whole test suite
+    Test,
+    /// Times of the main kernels and of the digits training step; arguments go to the benchmark harness
+    Bench {
+        /// Arguments for the harness: a filter, `--quick`, …
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Writes the pages generated from the op table
+    Docs {
+        /// Only say whether they are up to date
+        #[arg(long)]
+        check: bool,
+    },
+    /// Prints every op's samples as JSON, for the script that asks live PyTorch for the right answers
+    Samples,
+    /// Asks live PyTorch again for the values in tests/golden (needs a Python with torch: `PYTHON`, else `python3`)
+    Golden {
+        /// Compare instead of writing
+        #[arg(long)]
+        check: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().task {
+        Task::Check => check(),
+        Task::Test => test(),
+        Task::Bench { args } => {
+            let mut all = vec!["bench", "-p", "rushlight", "--bench", "kernels", "--"];
+            all.extend(args.iter().map(String::as_str));
+            cargo("benchmarks", &all)
+        }
+        Task::Docs { check } => docs::write(check),
+        Task::Samples => golden::print_samples(),
+        Task::Golden { check } => golden::run(check),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("xtask: {e}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The workspace's folder.
+pub(crate) fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace").to_path_buf()
+}
+
+pub(crate) fn step(name: &str, command: &mut Command) -> Result<(), String> {
+    eprintln!("== {name}");
+    let start = Instant::now();
+    let status = command.current_dir(root()).status().map_err(|e| format!("{name}: {e}"))?;
+    eprintln!("== {name}: {:.1} s", start.elapsed().as_secs_f64());
+    if status.success() { Ok(()) } else { Err(format!("{name} failed ({status})")) }
+}
+
+fn cargo(name: &str, args: &[&str]) -> Result<(), String> {
+    step(name, Command::new(env!("CARGO")).args(args))
+}
+
+fn check() -> Result<(), String> {
+    cargo("formatting", &["fmt", "--all", "--check"])?;
+    cargo("lints", &["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"])?;
+    documentation()?;
+    docs::write(true)?;
+    cargo("fast tests", &["test", "--workspace", "--lib", "--bins", "--quiet"])
+}
+
+fn test() -> Result<(), String> {
+    cargo("formatting", &["fmt", "--all", "--check"])?;
+    cargo("lints", &["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"])?;
+    documentation()?;
+    docs::write(true)?;
+    cargo("tests", &["test", "--workspace"])?;
+    golden::run_if_torch()
+}
+
+fn documentation() -> Result<(), String> {
+    let mut doc = Command::new(env!("CARGO"));
+    doc.args(["doc", "--workspace", "--no-deps", "--quiet"]).env("RUSTDOCFLAGS", "-D warnings");
+    step("documentation", &mut doc)
+}
