@@ -19,6 +19,7 @@ pub mod op;
 pub mod ops;
 mod promote;
 mod random;
+mod state;
 mod storage;
 mod tensor;
 
@@ -30,5 +31,6 @@ pub use promote::{default_dtype, result_type, set_default_dtype};
 pub use random::{Generator, manual_seed};
 pub use rushlight_kernels::cpu::pool::{num_threads, set_num_threads};
 pub use rushlight_kernels::{BinOp, DType, Dims, Element, Layout, Program, Scalar, Strides, TernOp, UnOp, bf16, f16};
+pub use state::{State, Stateful};
 pub use storage::Storage;
 pub use tensor::Tensor;
