@@ -34,7 +34,15 @@ fn page() -> String {
         ops.sort_by_key(|d| d.full_name());
         let _ = write!(out, "\n## {family}\n\n| op | signature | dtypes | | what it does |\n|---|---|---|---|---|\n");
         for d in ops {
-            let _ = writeln!(out, "| `{}` | `{}` | {} | {} | {} |", d.full_name(), cell(d.signature), dtypes(d.dtypes), notes(d), cell(summary(d.doc)));
+            let _ = writeln!(
+                out,
+                "| `{}` | `{}` | {} | {} | {} |",
+                d.full_name(),
+                cell(d.signature),
+                dtypes(d.dtypes),
+                notes(d),
+                cell(summary(d.doc))
+            );
         }
     }
     out

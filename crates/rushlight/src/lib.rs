@@ -17,6 +17,7 @@ mod error;
 pub mod nn;
 pub mod op;
 pub mod ops;
+pub mod optim;
 mod promote;
 mod random;
 mod state;

@@ -108,6 +108,16 @@ impl Pointwise {
         accept(op.accepts(self.dtype(b)), self.dtype(b))?;
         Ok(self.program.tern(op, a, b, c))
     }
+    /// `a * factor`.
+    pub(crate) fn scale(&mut self, a: Reg, factor: f64) -> Result<Reg> {
+        let factor = self.constant(factor, self.dtype(a));
+        self.bin(BinOp::Mul, a, factor)
+    }
+    /// `a + factor * b`.
+    pub(crate) fn add_scaled(&mut self, a: Reg, b: Reg, factor: f64) -> Result<Reg> {
+        let b = if factor == 1.0 { b } else { self.scale(b, factor)? };
+        self.bin(BinOp::Add, a, b)
+    }
     /// Computes register `r` for every element of the broadcast operands. Checks come before any allocation.
     pub(crate) fn run(self, r: Reg) -> Result<Tensor> {
         Ok(self.run_many(&[r])?.pop().expect("one register was asked for"))
