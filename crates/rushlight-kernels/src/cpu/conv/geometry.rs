@@ -74,11 +74,13 @@ impl Geometry {
     }
 
     /// Where tap `k` of output `q` reads along dimension `d`, if inside the image.
+    #[cfg(test)]
     pub(super) fn source(&self, d: usize, q: usize, k: usize) -> Option<usize> {
         (q * self.stride[d] + k * self.dilation[d]).checked_sub(self.padding[d]).filter(|&i| i < self.image[d])
     }
 
     /// The output whose tap `k` reads `i` along dimension `d`, if there is one.
+    #[cfg(test)]
     pub(super) fn reader(&self, d: usize, i: usize, k: usize) -> Option<usize> {
         let from = (i + self.padding[d]).checked_sub(k * self.dilation[d])?;
         (from % self.stride[d] == 0).then_some(from / self.stride[d]).filter(|&q| q < self.result[d])

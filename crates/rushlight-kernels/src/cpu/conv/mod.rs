@@ -1,8 +1,9 @@
 //! Convolutions.
 //!
 //! All three maps are matrix products whose image side is laid out a panel at a time from wherever the image lies (`windows`), for any
-//! layout, stride, padding, dilation and number of groups.
+//! layout, stride, padding, dilation and number of groups; depthwise ones skip the product (`direct`).
 
+mod direct;
 mod geometry;
 #[cfg(test)]
 mod naive;

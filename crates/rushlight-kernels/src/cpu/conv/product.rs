@@ -4,9 +4,10 @@
 //! as it is.
 
 use super::Tensor;
+use super::direct::Direct;
 use super::geometry::{Geometry, index3};
-use super::windows::{Columns, Grid, Transposed, Windows};
-use crate::cpu::matmul::{Acc, Gemm, Matrix, Number, Size, Strided, Target, run, scratch};
+use super::windows::{Grid, Transposed, Windows};
+use crate::cpu::matmul::{Acc, Gemm, Matrix, Number, Right, Size, Strided, Target, run, scratch, try_run};
 use crate::cpu::pool;
 use crate::{Buffer, Result};
 
@@ -57,21 +58,6 @@ fn target<T: Number>(ptr: *mut T, rs: isize, columns: &Spread) -> Target<'_, T> 
     Target { c, columns: columns.table(), alpha: T::Acc::ONE, beta: T::Acc::ONE, bias: None }
 }
 
-/// The right factor for one image and group.
-fn factor<'a, T: Number>(
-    grid: &'a Grid,
-    image: *const T,
-    channel_step: isize,
-    steps: [isize; 3],
-) -> Columns<Strided<T>, Windows<'a, T>> {
-    match Spread::new(grid.image, steps) {
-        Spread::Even(cs) if grid.is_identity() => {
-            Columns::Matrix(Strided { matrix: Matrix { ptr: image, rs: channel_step, cs }, pack: true })
-        }
-        _ => Columns::Windows(Windows { grid, image, channel_step, steps }),
-    }
-}
-
 /// A matrix of weights per group, adjacent in memory.
 struct Weights<T> {
     buffer: Buffer,
@@ -102,6 +88,61 @@ impl<T: Number> Weights<T> {
     }
 }
 
+/// For every image of a batch and every group of channels: `y = weights @ windows + bias`.
+struct Application<'a, T> {
+    grid: &'a Grid,
+    /// Images, groups, and channels per group.
+    counts: [usize; 3],
+    weights: &'a Weights<T>,
+    x: Tensor<*const T>,
+    y: Tensor<*mut T>,
+    /// The spatial index of the first output, and where the others lie from there.
+    origin: [usize; 3],
+    columns: &'a Spread,
+    bias: Option<Tensor<*const T>>,
+}
+
+impl<T: Number> Application<'_, T> {
+    /// # Safety
+    /// The tensors have the grid's sizes; `y` overlaps none of the others.
+    unsafe fn run(&self) -> Result<()> {
+        let (grid, [images, groups, channels], weights) = (self.grid, self.counts, self.weights);
+        let size = Size { batches: images * groups, m: weights.rows, n: grid.positions(), k: weights.cols };
+        let image = |index: usize| Matrix {
+            ptr: self.x.element(index / groups, index % groups * channels, [0; 3]),
+            rs: self.x.steps[1],
+            cs: 0,
+        };
+        let target = |index: usize| {
+            let first = index % groups * size.m;
+            let bias = self.bias.map(|b| Matrix { ptr: b.element(first, 0, [0; 3]), rs: b.steps[0], cs: 0 });
+            Target { bias, ..target(self.y.element(index / groups, first, self.origin), self.y.steps[1], self.columns) }
+        };
+        let steps = spatial(&self.x);
+        if let Some(direct) = Direct::new(grid, channels, size.m, size.batches) {
+            // SAFETY: the caller's promise; indices write disjoint parts of `y`.
+            return try_run(size.batches, |i| unsafe {
+                direct.forward(grid, size, weights.group(i % groups), image(i), steps, &target(i))
+            });
+        }
+        // A 1x1 kernel multiplies the channels as they are.
+        let channels_as_matrix = match Spread::new(grid.image, steps) {
+            Spread::Even(cs) if grid.is_identity() => Some(cs),
+            _ => None,
+        };
+        run::<T>(size, |i, part| {
+            let x = image(i);
+            let b: &dyn Right<T::Acc> = match channels_as_matrix {
+                Some(cs) => &Strided { matrix: Matrix { cs, ..x }, pack: true },
+                None => &Windows { grid, image: x.ptr, channel_step: x.rs, steps },
+            };
+            let gemm = Gemm { a: weights.group(i % groups), run: size.k.max(1), jump: 0, pack_a: T::CONVERTS, b };
+            // SAFETY: the caller's promise; parts are disjoint.
+            unsafe { part.run(&gemm, &target(i)) }
+        })
+    }
+}
+
 /// # Safety
 /// The tensors have the geometry's sizes; `y` overlaps none of the others.
 pub(super) unsafe fn forward<T: Number>(
@@ -119,18 +160,10 @@ pub(super) unsafe fn forward<T: Number>(
     let weights = Weights::gather(g.groups, g.o, g.c * taps, |group, o, i| unsafe {
         w.read(group * g.o + o, i / taps, index3(i % taps, g.kernel))
     })?;
-    let columns = Spread::new(g.result, spatial(&y));
-    let size = Size { batches: g.n * g.groups, m: g.o, n: grid.positions(), k: g.c * taps };
-    run::<T>(size, |index, part| {
-        let (n, group) = (index / g.groups, index % g.groups);
-        let image = x.element(n, group * g.c, [0; 3]);
-        let b = factor(&grid, image, x.steps[1], spatial(&x));
-        let gemm = Gemm { a: weights.group(group), run: size.k.max(1), jump: 0, pack_a: T::CONVERTS, b: &b };
-        let to = y.element(n, group * g.o, [0; 3]);
-        let bias = bias.map(|b| Matrix { ptr: b.ptr, rs: b.steps[0], cs: 0 }.shifted((group * g.o) as isize * b.steps[0]));
-        // SAFETY: the caller's promise; parts are disjoint.
-        unsafe { part.run(&gemm, &Target { bias, ..target(to, y.steps[1], &columns) }) }
-    })
+    let columns = &Spread::new(g.result, spatial(&y));
+    let (grid, weights, counts) = (&grid, &weights, [g.n, g.groups, g.c]);
+    // SAFETY: the caller's promise.
+    unsafe { Application { grid, counts, weights, x, y, origin: [0; 3], columns, bias }.run() }
 }
 
 /// Positions `stride * j + phase` of the image are read by the same taps for all `j`, at outputs a fixed distance from `j`: each phase
@@ -157,17 +190,10 @@ pub(super) unsafe fn input_grad<T: Number>(
             w.read(group * g.o + i / taps.len(), c, taps[i % taps.len()])
         })?;
         let steps = spatial(&out);
-        let columns = Spread::new(size, std::array::from_fn(|d| steps[d] * g.stride[d] as isize));
-        let size = Size { batches: g.n * g.groups, m: g.c, n: grid.positions(), k: g.o * taps.len() };
-        run::<T>(size, |index, part| {
-            let (n, group) = (index / g.groups, index % g.groups);
-            let image = dy.element(n, group * g.o, [0; 3]);
-            let b = factor(&grid, image, dy.steps[1], spatial(&dy));
-            let gemm = Gemm { a: weights.group(group), run: size.k.max(1), jump: 0, pack_a: T::CONVERTS, b: &b };
-            let to = out.element(n, group * g.c, phase);
-            // SAFETY: the caller's promise; parts are disjoint.
-            unsafe { part.run(&gemm, &target(to, out.steps[1], &columns)) }
-        })?;
+        let columns = &Spread::new(size, std::array::from_fn(|d| steps[d] * g.stride[d] as isize));
+        let (grid, weights, counts) = (&grid, &weights, [g.n, g.groups, g.o]);
+        // SAFETY: the caller's promise; phases are disjoint.
+        unsafe { Application { grid, counts, weights, x: dy, y: out, origin: phase, columns, bias: None }.run()? };
     }
     Ok(())
 }
@@ -185,6 +211,25 @@ pub(super) unsafe fn weight_grad<T: Number>(
     let at_taps = (0..taps).map(|t| index3(t, g.kernel)).map(|t| std::array::from_fn(|d| first(d, t[d])));
     let grid = Grid::new(at_taps, g.stride, g.image, g.result);
     let positions = grid.positions();
+    let columns = match Spread::new(g.kernel, spatial(&out)) {
+        Spread::Even(step) => Spread::new([g.c, 1, taps], [out.steps[1], 0, step]),
+        Spread::Table(offsets) => {
+            Spread::Table((0..g.c * taps).map(|i| (i / taps) as isize * out.steps[1] + offsets[i % taps]).collect())
+        }
+    };
+    let target = |group: usize| target(out.element(group * g.o, 0, [0; 3]), out.steps[0], &columns);
+    let size = Size { batches: g.groups, m: g.o, n: g.c * taps, k: g.n * positions };
+    if let Some(direct) = Direct::new(&grid, g.c, g.o, g.groups) {
+        let (dy_steps, x_steps) = (spatial(&dy), spatial(&x));
+        return try_run(g.groups, |group| {
+            let images = (0..g.n).map(|n| {
+                let dy = Matrix { ptr: dy.element(n, group * g.o, [0; 3]), rs: dy.steps[1], cs: 0 };
+                (dy, Matrix { ptr: x.element(n, group * g.c, [0; 3]), rs: x.steps[1], cs: 0 })
+            });
+            // SAFETY: the caller's promise; groups are disjoint.
+            unsafe { direct.weight_grad(&grid, size, images, [dy_steps, x_steps], &target(group)) }
+        });
+    }
     // Gradients whose positions are not evenly spaced are copied first.
     let (dy, cs, _copy) = match Spread::new(g.result, spatial(&dy)) {
         Spread::Even(cs) => (dy, cs, None),
@@ -199,13 +244,6 @@ pub(super) unsafe fn weight_grad<T: Number>(
     };
     // Single positions follow each other from image to image.
     let (run_len, cs) = if positions == 1 { (g.n, dy.steps[0]) } else { (positions, cs) };
-    let columns = match Spread::new(g.kernel, spatial(&out)) {
-        Spread::Even(step) => Spread::new([g.c, 1, taps], [out.steps[1], 0, step]),
-        Spread::Table(offsets) => {
-            Spread::Table((0..g.c * taps).map(|i| (i / taps) as isize * out.steps[1] + offsets[i % taps]).collect())
-        }
-    };
-    let size = Size { batches: g.groups, m: g.o, n: g.c * taps, k: g.n * positions };
     run::<T>(size, |group, part| {
         let image = x.element(0, group * g.c, [0; 3]);
         let windows = Windows { grid: &grid, image, channel_step: x.steps[1], steps: spatial(&x) };
@@ -213,8 +251,7 @@ pub(super) unsafe fn weight_grad<T: Number>(
         let a = Matrix { ptr: dy.element(0, group * g.o, [0; 3]), rs: dy.steps[1], cs };
         let pack_a = T::CONVERTS || cs != 1;
         let gemm = Gemm { a, run: run_len.max(1), jump: dy.steps[0], pack_a, b: &b };
-        let to = out.element(group * g.o, 0, [0; 3]);
         // SAFETY: the caller's promise; parts are disjoint.
-        unsafe { part.run(&gemm, &target(to, out.steps[0], &columns)) }
+        unsafe { part.run(&gemm, &target(group)) }
     })
 }

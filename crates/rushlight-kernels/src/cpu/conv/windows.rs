@@ -41,6 +41,27 @@ impl Grid {
         self.taps.len() == 1 && self.taps[0].at == [0; 3] && self.stride == [1; 3] && self.image == self.result
     }
 
+    /// Offsets at which each tap's image lies in an image that is padded and cut into stride phases (see [`Padded`]).
+    pub(super) fn padded(&self) -> Padded {
+        let bound = |d: usize, f: fn(isize, isize) -> isize| self.taps.iter().map(|t| t.at[d]).reduce(f).unwrap_or(0);
+        let low: [isize; 3] = std::array::from_fn(|d| bound(d, isize::min));
+        let reach = |d: usize| (bound(d, isize::max) - low[d]) as usize / self.stride[d];
+        let size: [usize; 3] = std::array::from_fn(|d| self.result[d] + reach(d));
+        let mut phases: Vec<[isize; 3]> = Vec::new();
+        let mut offsets = Vec::new();
+        for t in &self.taps {
+            let from_low: [usize; 3] = std::array::from_fn(|d| (t.at[d] - low[d]) as usize);
+            let phase: [isize; 3] = std::array::from_fn(|d| low[d] + (from_low[d] % self.stride[d]) as isize);
+            let known = phases.iter().position(|p| *p == phase).unwrap_or_else(|| {
+                phases.push(phase);
+                phases.len() - 1
+            });
+            let row = (known * size[0] + from_low[0] / self.stride[0]) * size[1] + from_low[1] / self.stride[1];
+            offsets.push((row * size[2] + from_low[2] / self.stride[2]) as isize);
+        }
+        Padded { grid: Grid::new(phases.into_iter(), self.stride, self.image, size), offsets }
+    }
+
     /// Cuts positions into runs along the last dimension: `(position, [z, y], x)`.
     fn runs(&self, positions: Range<usize>) -> impl Iterator<Item = (usize, [usize; 2], Range<usize>)> + use<> {
         let [_, height, width] = self.result;
@@ -120,6 +141,35 @@ impl<T: Number> Right<T::Acc> for Windows<'_, T> {
     }
 }
 
+/// An image channel with its padding, cut into one plane per stride phase, so that what a tap reads for a whole row of outputs lies
+/// adjacent, at the same offset for every row.
+pub(super) struct Padded {
+    /// A "tap" for each phase; the "result" is a plane.
+    grid: Grid,
+    /// Where each tap's element for output zero lies.
+    pub(super) offsets: Vec<isize>,
+}
+
+impl Padded {
+    /// Elements of one channel.
+    pub(super) fn len(&self) -> usize {
+        self.grid.taps.len() * self.grid.positions()
+    }
+    /// Sizes of a plane.
+    pub(super) fn size(&self) -> [usize; 3] {
+        self.grid.result
+    }
+    /// Lays out one channel.
+    ///
+    /// # Safety
+    /// The channel is one of the grid's image size, and `to` has room for [`Padded::len`] elements.
+    pub(super) unsafe fn fill<T: Number>(&self, channel: *const T, steps: [isize; 3], to: *mut T::Acc) {
+        let windows = Windows { grid: &self.grid, image: channel, channel_step: 0, steps };
+        // SAFETY: the caller's promise: rows are the phases, columns the positions of a plane.
+        unsafe { windows.pack(0, self.grid.taps.len(), 0, self.grid.positions(), to, self.grid.positions()) };
+    }
+}
+
 /// The transpose of [`Windows`] for a whole batch: rows are (image, position), columns are (channel, tap).
 pub(super) struct Transposed<'a, T> {
     pub(super) windows: Windows<'a, T>,
@@ -158,30 +208,6 @@ impl<T: Number> Right<T::Acc> for Transposed<'_, T> {
                 unsafe { pack(buffer.as_ptr().cast::<T::Acc>(), [n, several], [1, RUN as isize], to, ld) };
             }
             row += n;
-        }
-    }
-}
-
-/// Either a matrix in memory or windows of an image.
-pub(super) enum Columns<A, B> {
-    Matrix(A),
-    Windows(B),
-}
-
-impl<N: Acc, A: Right<N>, B: Right<N>> Right<N> for Columns<A, B> {
-    fn in_place(&self, p: usize, j: usize) -> Option<(*const N, isize)> {
-        match self {
-            Columns::Matrix(m) => m.in_place(p, j),
-            Columns::Windows(w) => w.in_place(p, j),
-        }
-    }
-    unsafe fn pack(&self, p: usize, rows: usize, j: usize, cols: usize, to: *mut N, ld: usize) {
-        // SAFETY: the caller's promise.
-        unsafe {
-            match self {
-                Columns::Matrix(m) => m.pack(p, rows, j, cols, to, ld),
-                Columns::Windows(w) => w.pack(p, rows, j, cols, to, ld),
-            }
         }
     }
 }

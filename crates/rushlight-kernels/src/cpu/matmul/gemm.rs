@@ -27,14 +27,14 @@ pub(crate) struct Target<'a, T: Number> {
 }
 
 /// A product `a @ b`.
-pub(crate) struct Gemm<'a, T: Number, B> {
+pub(crate) struct Gemm<'a, T: Number> {
     pub(crate) a: Matrix<*const T>,
     /// The columns of `a` come in runs of this many; a run's columns are `a.cs` apart, and each run starts `jump` after the one before.
     pub(crate) run: usize,
     pub(crate) jump: isize,
     /// Pack `a`: needed to convert, and worth it where elements are scattered.
     pub(crate) pack_a: bool,
-    pub(crate) b: &'a B,
+    pub(crate) b: &'a dyn Right<T::Acc>,
 }
 
 /// The part of a result that one task computes.
@@ -136,7 +136,7 @@ pub(crate) fn split(range: Range<usize>, step: usize) -> impl Iterator<Item = Ra
     range.clone().step_by(step.max(1)).map(move |i| i..(i + step).min(range.end))
 }
 
-impl<T: Number, B: Right<T::Acc>> Gemm<'_, T, B> {
+impl<T: Number> Gemm<'_, T> {
     /// Computes `block` over the terms `terms`.
     ///
     /// # Safety

@@ -26,6 +26,13 @@ type TileFn<T> = unsafe fn(&Tile<T>);
 /// `(k, a, ars, b, bcs, sums)`: dot products of rows of `a` with `DOT_COLUMNS` columns of `b`, both adjacent along `k`.
 type DotsFn<T> = unsafe fn(usize, *const T, isize, *const T, isize, &mut [[T; DOT_COLUMNS]; DOT_ROWS]);
 
+/// `(k, w, base, offsets, n, y)`: see [`taps`].
+type TapsFn<T> = unsafe fn(usize, *const T, *const T, *const isize, usize, *mut T);
+/// `(size, a, a_step, b, b_step, offsets, sums)`: see [`correlate`].
+type CorrelateFn<T> = unsafe fn([usize; 2], *const T, isize, *const T, isize, &[isize; TAPS], &mut [T; TAPS]);
+
+/// Taps that [`Kernels::correlate`] does at once.
+pub(crate) const TAPS: usize = 4;
 /// Rows and columns of the dot-product kernels.
 pub(super) const DOT_ROWS: usize = 4;
 pub(super) const DOT_COLUMNS: usize = 4;
@@ -42,6 +49,10 @@ pub(crate) struct Kernels<T: 'static> {
     wide: &'static [TileFn<T>],
     /// `dots[r - 1]` does `r` rows.
     pub(super) dots: [DotsFn<T>; DOT_ROWS],
+    /// A row of a convolution: `y[j] = sum over p < k of w[p] * base[offsets[p] + j]`, `j < n`.
+    pub(crate) taps: TapsFn<T>,
+    /// Its transpose in `w`: `sums[t] += sum over i, j of a[i * a_step + j] * b[i * b_step + offsets[t] + j]` over `size` rows, columns.
+    pub(crate) correlate: CorrelateFn<T>,
 }
 
 impl<T> Kernels<T> {
@@ -146,19 +157,95 @@ unsafe fn dots<V: Vector, const M: usize>(
         }
         for i in 0..M {
             for j in 0..DOT_COLUMNS {
-                let mut lanes = [V::Lane::ZERO; 16];
-                sums[i][j].store(lanes.as_mut_ptr());
-                let mut width = V::LANES;
-                while width > 1 {
-                    width /= 2;
-                    for l in 0..width {
-                        lanes[l] = lanes[l].add(lanes[l + width]);
-                    }
-                }
-                out[i][j] = lanes[0];
+                out[i][j] = sum(sums[i][j]);
             }
         }
     }
+}
+
+/// See [`Kernels::taps`].
+///
+/// # Safety
+/// The processor has `V`'s instruction set; all elements named there lie in memory, `y` overlapping none of the others.
+#[inline(always)]
+unsafe fn taps<V: Vector>(k: usize, w: *const V::Lane, base: *const V::Lane, offsets: *const isize, n: usize, y: *mut V::Lane) {
+    // SAFETY: accesses are to elements `j < n` of the runs.
+    unsafe {
+        let mut j = 0;
+        while j + 4 * V::LANES <= n {
+            let mut sums = [V::splat(V::Lane::ZERO); 4];
+            for p in 0..k {
+                let (x, from) = (V::splat(*w.add(p)), base.offset(*offsets.add(p)).add(j));
+                for v in 0..4 {
+                    sums[v] = x.mul_add(V::load(from.add(v * V::LANES)), sums[v]);
+                }
+            }
+            (0..4).for_each(|v| sums[v].store(y.add(j + v * V::LANES)));
+            j += 4 * V::LANES;
+        }
+        while j < n {
+            let mask = V::mask((n - j).min(V::LANES));
+            let mut sum = V::splat(V::Lane::ZERO);
+            for p in 0..k {
+                let from = base.offset(*offsets.add(p)).add(j);
+                sum = V::splat(*w.add(p)).mul_add(V::load_masked(from, mask), sum);
+            }
+            sum.store_masked(y.add(j), mask);
+            j += V::LANES;
+        }
+    }
+}
+
+/// See [`Kernels::correlate`].
+///
+/// # Safety
+/// The processor has `V`'s instruction set; all elements named there lie in memory.
+#[inline(always)]
+unsafe fn correlate<V: Vector>(
+    size: [usize; 2],
+    a: *const V::Lane,
+    a_step: isize,
+    b: *const V::Lane,
+    b_step: isize,
+    offsets: &[isize; TAPS],
+    out: &mut [V::Lane; TAPS],
+) {
+    // SAFETY: accesses are to the first `size[1]` elements of each row.
+    unsafe {
+        let mut sums = [V::splat(V::Lane::ZERO); TAPS];
+        for i in 0..size[0] as isize {
+            let (x, y) = (a.offset(i * a_step), b.offset(i * b_step));
+            for j in (0..size[1]).step_by(V::LANES) {
+                let mask = V::mask((size[1] - j).min(V::LANES));
+                let x = V::load_masked(x.add(j), mask);
+                for t in 0..TAPS {
+                    sums[t] = x.mul_add(V::load_masked(y.offset(offsets[t]).add(j), mask), sums[t]);
+                }
+            }
+        }
+        for t in 0..TAPS {
+            out[t] = out[t].add(sum(sums[t]));
+        }
+    }
+}
+
+/// The sum of a register's lanes, pairwise.
+///
+/// # Safety
+/// The processor has `V`'s instruction set.
+#[inline(always)]
+unsafe fn sum<V: Vector>(x: V) -> V::Lane {
+    let mut lanes = [V::Lane::ZERO; 16];
+    // SAFETY: no register has more than 16 lanes.
+    unsafe { x.store(lanes.as_mut_ptr()) };
+    let mut width = V::LANES;
+    while width > 1 {
+        width /= 2;
+        for l in 0..width {
+            lanes[l] = lanes[l].add(lanes[l + width]);
+        }
+    }
+    lanes[0]
 }
 
 /// Instantiates the kernels for a register type, each function compiled with the instruction set's features.
@@ -177,7 +264,21 @@ macro_rules! kernels {
                 // SAFETY: as above.
                 unsafe { dots::<$v, M>(k, a, ars, b, bcs, out) }
             }
+            $(#[target_feature(enable = $feature)])?
+            unsafe fn row(k: usize, w: *const $t, base: *const $t, offsets: *const isize, n: usize, y: *mut $t) {
+                // SAFETY: as above.
+                unsafe { taps::<$v>(k, w, base, offsets, n, y) }
+            }
+            $(#[target_feature(enable = $feature)])?
+            unsafe fn correlation(
+                size: [usize; 2], a: *const $t, a_step: isize, b: *const $t, b_step: isize, offsets: &[isize; TAPS], out: &mut [$t; TAPS],
+            ) {
+                // SAFETY: as above.
+                unsafe { correlate::<$v>(size, a, a_step, b, b_step, offsets, out) }
+            }
             Kernels {
+                taps: row,
+                correlate: correlation,
                 lanes: size_of::<$v>() / size_of::<$t>(),
                 tiles: &[$([tiles::<$m, 1>, tiles::<$m, 2>]),*],
                 wide: &[$(tiles::<$w, 4>),*],

@@ -18,11 +18,12 @@ mod vector;
 use super::pool;
 use crate::backend::*;
 use crate::*;
-pub(crate) use gemm::{Gemm, Target};
-use kernel::{DOT_COLUMNS, DOT_ROWS, HasKernels, MAX_COLUMNS};
+pub(crate) use gemm::{Block, Gemm, Target};
+use kernel::{DOT_COLUMNS, DOT_ROWS, MAX_COLUMNS};
+pub(crate) use kernel::{HasKernels, TAPS};
 pub(crate) use number::{Acc, Number};
 pub(crate) use pack::{Right, Strided, convert, pack};
-pub(crate) use plan::{Size, run};
+pub(crate) use plan::{Size, run, try_run};
 
 /// A matrix within a batch: where its first element lies and how far its neighbours are.
 #[derive(Clone, Copy)]
@@ -177,7 +178,7 @@ unsafe fn by_dots<T: Number>(p: &Product<T>) -> Result<()> {
                     }
                 }
             }
-            let block = gemm::Block { rows: 0..p.m, cols };
+            let block = Block { rows: 0..p.m, cols };
             // SAFETY: a part of `c` of this task's own.
             unsafe { p.target(&at).finish(&block, sums.as_ptr().cast(), MAX_COLUMNS as isize) };
         }

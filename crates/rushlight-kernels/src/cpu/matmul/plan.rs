@@ -3,7 +3,6 @@
 use super::gemm::{Block, Gemm, Sums, Target, split};
 use super::kernel::HasKernels;
 use super::number::{Acc, Number};
-use super::pack::Right;
 use super::scratch;
 use crate::cpu::pool;
 use crate::{Buffer, Error, Result};
@@ -103,7 +102,7 @@ impl<T: Number> Part<'_, T> {
     ///
     /// # Safety
     /// As [`Gemm::run`] for this part; `target` is the same for all parts of one index of the batch.
-    pub(crate) unsafe fn run<B: Right<T::Acc>>(&self, gemm: &Gemm<T, B>, target: &Target<T>) -> Result<()> {
+    pub(crate) unsafe fn run(&self, gemm: &Gemm<T>, target: &Target<T>) -> Result<()> {
         let Some((sums, done, parts, index)) = self.parts else {
             // SAFETY: the caller's promise.
             return unsafe { gemm.run(&self.block, self.terms.clone(), &Sums::Finish(target)) };
