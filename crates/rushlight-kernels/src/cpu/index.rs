@@ -11,6 +11,9 @@ use crate::*;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+#[cfg(test)]
+mod tests;
+
 /// An element type of index tensors.
 trait Index: Copy + Send + Sync {
     fn get(self) -> i64;

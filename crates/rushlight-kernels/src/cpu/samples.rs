@@ -81,7 +81,7 @@ pub(crate) fn input_layouts(shape: &[usize]) -> Vec<Layout> {
 pub(crate) fn scrambled(dtype: DType, i: usize) -> f64 {
     let v = (i as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40;
     if dtype == DType::Bool {
-        (v % 3 == 0) as u8 as f64
+        v.is_multiple_of(3) as u8 as f64
     } else if dtype.is_signed() {
         (v % 23) as f64 - 11.0
     } else {

@@ -6,6 +6,9 @@ use super::walk::{GRAIN, Grid, at_least_1d, without};
 use crate::backend::*;
 use crate::*;
 
+#[cfg(test)]
+mod tests;
+
 /// See [`Backend`].
 ///
 /// Sums, products and log-sum-exps run in [`Number::Wide`], so that a long f32 scan keeps its digits.
@@ -72,8 +75,9 @@ impl Lines {
     }
     /// Calls `f(starts of a line)` for every line, possibly in parallel.
     fn each(&self, f: impl Fn([isize; 3]) + Sync) {
-        if self.len > 0 {
-            pool::for_ranges(self.starts.len(), GRAIN / 4 / self.len, |range| self.starts.each(range, &f));
+        // An empty line has nothing to write, and there may be many of them.
+        if let Some(grain) = (GRAIN / 4).checked_div(self.len) {
+            pool::for_ranges(self.starts.len(), grain, |range| self.starts.each(range, &f));
         }
     }
 }

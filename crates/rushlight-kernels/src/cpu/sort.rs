@@ -8,6 +8,9 @@ use super::walk::{GRAIN, Grid, at_least_1d, without};
 use crate::backend::*;
 use crate::*;
 
+#[cfg(test)]
+mod tests;
+
 /// See [`Backend`].
 pub fn sort(x: View, dim: usize, descending: bool, values: &mut ViewMut, indices: &mut ViewMut) -> Result<()> {
     dispatch!(x.dtype, T => lines::<T>(x, dim, descending, values, indices));

@@ -71,7 +71,7 @@ fn element(op: ReduceOp, dtype: DType, i: usize) -> f64 {
         ReduceOp::Prod if dtype == DType::U8 => 1.0,
         ReduceOp::Prod if dtype != DType::Bool => [1.0, -1.0, 1.0][i % 3],
         ReduceOp::Sum if dtype.is_signed() => [1.0, -1.0, 0.0, -1.0, 1.0, 2.0, -2.0, 3.0, -3.0, 0.0, 1.0][i % 11],
-        ReduceOp::Sum if dtype == DType::U8 => (i % 37 == 0) as u8 as f64,
+        ReduceOp::Sum if dtype == DType::U8 => i.is_multiple_of(37) as u8 as f64,
         ReduceOp::All => (i % 29 != 3) as u8 as f64,
         ReduceOp::Any => (i % 29 == 3) as u8 as f64,
         _ => scrambled(dtype, i),
