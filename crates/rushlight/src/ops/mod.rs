@@ -25,8 +25,29 @@ macro_rules! families {
 }
 
 families![
-    activation, affine, arith, attention, binary, compare, conv, convert, creation, index, join, linalg, loss, normalization, pointwise, pool,
-    random, reduce, scan, softmaxes, sort, ternary, view
+    activation,
+    affine,
+    arith,
+    attention,
+    binary,
+    compare,
+    conv,
+    convert,
+    creation,
+    index,
+    join,
+    linalg,
+    loss,
+    normalization,
+    pointwise,
+    pool,
+    random,
+    reduce,
+    scan,
+    softmaxes,
+    sort,
+    ternary,
+    view
 ];
 
 pub(crate) use crate::autograd::saved::Saved;

@@ -4,12 +4,22 @@
 //! An update rule is one tile program per parameter: parameter, gradient and state are each read and written once.
 //! Must not live here: gradients (they are in `.grad`), training loops.
 
+mod adagrad;
 mod adam;
+mod adaptive;
+mod ema;
 mod options;
+mod rmsprop;
+mod schedule;
 mod sgd;
 
+pub use adagrad::{Adagrad, AdagradOptions};
 pub use adam::{Adam, AdamOptions, AdamW, AdamWOptions};
+pub use adaptive::{OneCycleLr, OneCycleOptions, PlateauOptions, ReduceLrOnPlateau};
+pub use ema::Ema;
 pub use options::Options;
+pub use rmsprop::{RmsProp, RmsPropOptions};
+pub use schedule::{CosineLr, ExponentialLr, LambdaLr, LinearLr, LrRule, MultiStepLr, Schedule, Scheduler, SequentialLr, StepLr};
 pub use sgd::{Sgd, SgdOptions};
 
 use crate::{Error, Result, State, Stateful, Tensor, no_grad};
@@ -29,6 +39,8 @@ pub trait Optimizer: Stateful {
     fn lr(&self, group: usize) -> f64;
     /// Sets the learning rate of a group.
     fn set_lr(&mut self, group: usize, lr: f64);
+    /// The rate that a group had before the first schedule touched it.
+    fn initial_lr(&mut self, group: usize) -> f64;
     /// Momentum (SGD, RMSprop) or first beta (Adam) of a group, if its rule has one.
     fn momentum(&self, group: usize) -> Option<f64>;
     /// Sets the momentum of a group; does nothing where there is none.
@@ -86,6 +98,8 @@ pub struct Optim<R: Rule> {
     groups: Vec<ParamGroup<R::Options>>,
     /// Group by group, as the parameters are.
     memory: Vec<Vec<Option<R::Memory>>>,
+    /// Set by the first schedule.
+    initial_lrs: Vec<Option<f64>>,
 }
 
 impl<R: Rule> Optim<R> {
@@ -102,7 +116,7 @@ impl<R: Rule> Optim<R> {
     /// # Errors
     /// If there is no parameter, one stands in two groups, one is not a leaf, or an option is out of range.
     pub fn with_groups(groups: Vec<ParamGroup<R::Options>>) -> Result<Self> {
-        let mut new = Optim { groups: vec![], memory: vec![] };
+        let mut new = Optim { groups: vec![], memory: vec![], initial_lrs: vec![] };
         if groups.iter().all(|g| g.params.is_empty()) {
             return Err(Error::value("optimizer got an empty parameter list"));
         }
@@ -125,6 +139,7 @@ impl<R: Rule> Optim<R> {
         }
         self.memory.push(group.params.iter().map(|_| None).collect());
         self.groups.push(group);
+        self.initial_lrs.push(None);
         Ok(())
     }
     /// The groups.
@@ -164,6 +179,9 @@ impl<R: Rule> Optimizer for Optim<R> {
     fn set_lr(&mut self, group: usize, lr: f64) {
         self.groups[group].options.set_lr(lr);
     }
+    fn initial_lr(&mut self, group: usize) -> f64 {
+        *self.initial_lrs[group].get_or_insert(self.groups[group].options.lr())
+    }
     fn momentum(&self, group: usize) -> Option<f64> {
         self.groups[group].options.momentum()
     }
@@ -186,7 +204,8 @@ impl<R: Rule> Stateful for Optim<R> {
                 number += 1;
             }
             let numbers: Vec<State> = (first..number).map(State::from).collect();
-            groups.push(group.options.state().with("params", numbers));
+            let initial = self.initial_lrs[groups.len()];
+            groups.push(group.options.state().with("initial_lr", initial).with("params", numbers));
         }
         State::map().with("optimizer", R::NAME).with("state", state).with("param_groups", groups)
     }
@@ -206,7 +225,7 @@ impl<R: Rule> Stateful for Optim<R> {
         }
         let by_number = state.get("state")?;
         // Read everything before anything changes.
-        let (mut options, mut memory) = (Vec::new(), Vec::new());
+        let (mut options, mut memory, mut initial_lrs) = (Vec::new(), Vec::new(), Vec::new());
         for (i, (group, saved)) in self.groups.iter().zip(saved).enumerate() {
             let numbers = saved.read("params", State::as_list)?;
             if numbers.len() != group.params.len() {
@@ -220,6 +239,7 @@ impl<R: Rule> Stateful for Optim<R> {
             new.load(saved).map_err(|e| e.context(format!("param_groups {i}")))?;
             R::check(&new)?;
             options.push(new);
+            initial_lrs.push(saved.read("initial_lr", State::as_opt_f64)?);
             let read = |(number, param): (&State, &Tensor)| -> Result<Option<R::Memory>> {
                 let name = number.as_usize()?.to_string();
                 match by_number.as_map()?.iter().find(|(n, _)| *n == name) {
@@ -231,6 +251,7 @@ impl<R: Rule> Stateful for Optim<R> {
         }
         self.groups.iter_mut().zip(options).for_each(|(g, o)| g.options = o);
         self.memory = memory;
+        self.initial_lrs = initial_lrs;
         Ok(())
     }
 }
