@@ -1,0 +1,5 @@
+//! Tables of vectors, looked up by integers.
+
+use super::*;
+
+ops![];

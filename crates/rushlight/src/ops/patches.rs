@@ -1,0 +1,5 @@
+//! Patches of images as columns, and columns as patches.
+
+use super::*;
+
+ops![];

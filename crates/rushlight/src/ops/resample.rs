@@ -1,0 +1,5 @@
+//! Images of other sizes.
+
+use super::*;
+
+ops![];
