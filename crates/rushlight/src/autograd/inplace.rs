@@ -1,12 +1,12 @@
 //! In-place ops, one function for all: compute the result as the out-of-place op would, put it where the old value was, and give the
 //! overwritten tensor (or, through a view, its base) the new history.
 
-use super::node::{Edge, Grave, Node, OutMeta, bury};
+use super::node::{BackwardFn, Edge, Grave, Node, OutMeta, bury};
 use super::view::ViewKind;
-use super::{grad_fn, is_grad_enabled, mode};
+use super::{Save, grad_fn, is_grad_enabled, is_recorded, mode, record};
 use crate::storage::{self, Data};
 use crate::{Error, Layout, Result, Tensor, promote};
-use smallvec::smallvec;
+use smallvec::{SmallVec, smallvec};
 use std::sync::Arc;
 
 /// Overwrites `x` with `f(x)`. `f` returns a fresh tensor, or its argument.
@@ -22,26 +22,86 @@ pub(crate) fn apply(op: &'static str, x: &Tensor, f: impl FnOnce(&Tensor) -> Res
         && Arc::strong_count(&data.storage) == 2
         && data.storage.nbytes() == data.layout.numel() * data.dtype.size();
     let old = alias_with_history(x)?;
-    old.auto_mut().copy_on_save = !replace;
+    {
+        let mut auto = old.auto_mut();
+        auto.copy_on_save = !replace;
+        auto.overwritten_by = op;
+    }
     drop(data);
+    let before = x.stamp();
     let result = f(&old)?;
     let result = fit(op, x, result)?;
-    put(x, &result, replace)?;
+    put(x, &result, replace, before)?;
     rebase(x, &result)
 }
 
-/// Overwrites `x` with the values of a result that has no history of its own: `write` fills the view it gets. For fills and random
-/// draws, whose derivative is zero, and for updates under `no_grad`.
+/// What an op that changes a few elements of `x` writes into: a copy of `x`, without history; but x's own memory where `x` stands for the
+/// value that the op's in-place twin, named `twin`, is overwriting right now. What the derivative needs of `x` must be saved before.
+pub(crate) fn target(x: &Tensor, twin: &str) -> Result<Tensor> {
+    if x.auto().overwritten_by == twin {
+        return Ok(Tensor::from_data(x.data()));
+    }
+    crate::ops::copy(&x.detach())
+}
+
+/// Overwrites `x` with values that do not depend on its old ones: `write` fills the view it gets. For fills and random draws, whose
+/// derivative is zero, and for updates under `no_grad`.
 pub(crate) fn fill(x: &Tensor, write: impl FnOnce(&mut rushlight_kernels::backend::ViewMut) -> Result<()>) -> Result<()> {
+    overwrite(x, &[], |data| storage::write(&[data], &[], |outs, _| write(&mut outs[0])), |_| grad_fn(|_, g| Ok([Some(crate::ops::zeros_like(g, None)?)])))
+}
+
+/// Overwrites `x` with values that depend on `inputs` and not on its old ones. The derivative `f` gives a gradient for `x` (zeros), then one
+/// for each input.
+pub(crate) fn overwrite(
+    x: &Tensor,
+    inputs: &[&Tensor],
+    write: impl FnOnce(Data) -> Result<()>,
+    f: impl FnOnce(&Save) -> BackwardFn,
+) -> Result<()> {
     check(x)?;
-    storage::write(&[x.data()], &[], |outs, _| write(&mut outs[0]))?;
-    if is_grad_enabled() && x.requires_grad() {
-        let zeros = crate::ops::zeros_like(&x.detach(), None)?;
-        let history = Tensor::from_data(zeros.data())
-            .with_grad([&alias_with_history(x)?], |_| grad_fn(|_, g| Ok([Some(crate::ops::zeros_like(g, None)?)])))?;
-        rebase(x, &history)?;
+    let old = is_grad_enabled().then(|| alias_with_history(x)).transpose()?;
+    write(x.data())?;
+    let Some(old) = old else { return Ok(()) };
+    let inputs: SmallVec<[&Tensor; 2]> = [&old].into_iter().chain(inputs.iter().copied()).collect();
+    if is_recorded(&inputs) {
+        let result = Tensor::from_data(x.data());
+        record(std::slice::from_ref(&result), &inputs, f)?;
+        rebase(x, &result)?;
     }
     Ok(())
+}
+
+/// Makes `x` itself the view `f(x)` of the memory that it has: its shape, strides and history change, its elements do not.
+pub(crate) fn relayout(x: &Tensor, f: impl FnOnce(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
+    check_history(x)?;
+    let old = alias_with_history(x)?;
+    let view = x.auto().view.clone();
+    old.auto_mut().view = view;
+    let y = f(&old)?;
+    // What was saved of x must notice: it holds this very handle.
+    let data = y.data();
+    storage::write(std::slice::from_ref(&data), &[], |_, _| Ok(()))?;
+    *x.data_mut() = data;
+    let (node, nr, view) = {
+        let mut auto = y.auto_mut();
+        (auto.grad_fn.take(), auto.output_nr, auto.view.take())
+    };
+    let now = x.stamp();
+    let mut auto = x.auto_mut();
+    auto.relaid = auto.relaid.wrapping_add(1);
+    let mut gone = (None, None);
+    if let Some(node) = node {
+        auto.output_nr = nr;
+        gone.0 = auto.grad_fn.replace(node);
+    }
+    // What is no view becomes none: `y` is a view of `old`, but x stands for the memory's first tensor.
+    if let (Some(mut view), true) = (view, auto.view.is_some()) {
+        view.seen = now;
+        gone.1 = auto.view.replace(view);
+    }
+    drop(auto);
+    bury(Grave::of(gone.0, gone.1, None));
+    Ok(x.clone())
 }
 
 /// May `x` be written now?
@@ -52,6 +112,11 @@ pub(crate) fn check(x: &Tensor) -> Result<()> {
              Please clone() the tensor before performing the operation.",
         ));
     }
+    check_history(x)
+}
+
+/// May x's place in the graph change now?
+fn check_history(x: &Tensor) -> Result<()> {
     if x.auto().inference && !mode::is_inference() {
         return Err(Error::runtime(
             "Inplace update to inference tensor outside InferenceMode is not allowed. You can make a clone to get a normal tensor before doing inplace update.",
@@ -107,7 +172,7 @@ fn fit(op: &str, x: &Tensor, result: Tensor) -> Result<Tensor> {
 }
 
 /// Puts result's elements where x's are.
-fn put(x: &Tensor, result: &Tensor, replace: bool) -> Result<()> {
+fn put(x: &Tensor, result: &Tensor, replace: bool, before: (u64, u32)) -> Result<()> {
     let (old, new) = (x.data(), result.data());
     let same_memory = Arc::ptr_eq(&old.storage, &new.storage);
     if replace && !same_memory {
@@ -117,6 +182,9 @@ fn put(x: &Tensor, result: &Tensor, replace: bool) -> Result<()> {
         return Ok(());
     }
     if same_memory && old.layout == new.layout {
+        if x.stamp() != before {
+            return Ok(()); // An op that asked for its `target` has written already.
+        }
         return storage::write(&[old], &[], |_, _| Ok(()));
     }
     let source = if same_memory { crate::ops::copy_data(&new)? } else { new };
@@ -138,22 +206,27 @@ fn rebase(x: &Tensor, result: &Tensor) -> Result<()> {
     if !is_grad_enabled() {
         return Ok(());
     }
-    let view = x.auto().view.as_ref().map(|v| (v.base.clone(), v.replay.clone()));
+    let view = x.auto().view.clone();
     let (target, node, nr) = match view {
         None => {
             let auto = result.auto();
             (x.clone(), auto.grad_fn.clone(), auto.output_nr)
         }
-        Some((base, replay)) => {
+        Some(view) => {
+            let base = view.base.clone();
             if !result.requires_grad() && !base.requires_grad() {
                 return Ok(());
             }
+            view.check_base()?;
+            let replay = view.replay.clone();
             // The base is now its old self outside the view and the result inside it.
             let edges = smallvec![base.edge()?, result.edge()?];
+            let layout = base.layout();
             let f = grad_fn(move |c, g| {
                 let inside = replay(g)?;
                 let outside = if c.needs(0) {
-                    let outside = crate::ops::copy(g)?;
+                    // Laid out as the base is, so that a view which depends on strides is cut from it as a view.
+                    let outside = crate::ops::copy_laid_out(g, &layout)?;
                     apply("zero_", &replay(&outside)?, |x| crate::ops::zeros_like(x, None))?;
                     Some(outside)
                 } else {

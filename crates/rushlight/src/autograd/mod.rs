@@ -57,6 +57,10 @@ pub(crate) struct Auto {
     pub(crate) inference: bool,
     /// Stands for the old value of a tensor that is being overwritten: saving it takes a copy.
     pub(crate) copy_on_save: bool,
+    /// Stands for the old value of a tensor that is being overwritten by this op; empty otherwise.
+    pub(crate) overwritten_by: &'static str,
+    /// How often the shape or the strides were changed in place.
+    pub(crate) relaid: u32,
 }
 
 impl Auto {
@@ -70,6 +74,8 @@ impl Auto {
             hooks: None,
             inference: mode::is_inference(),
             copy_on_save: false,
+            overwritten_by: "",
+            relaid: 0,
         }
     }
     /// Everything whose drop could recurse through the graph.

@@ -5,7 +5,7 @@
 
 use super::node::BackwardFn;
 use super::{Save, enable_grad, is_grad_enabled, mode};
-use crate::{Layout, Result, Tensor};
+use crate::{Error, Layout, Result, Tensor};
 use std::sync::Arc;
 
 pub(crate) type Replay = Arc<dyn Fn(&Tensor) -> Result<Tensor> + Send + Sync>;
@@ -21,12 +21,28 @@ pub(crate) enum ViewKind {
     NoGrad,
 }
 
+#[derive(Clone)]
 pub(crate) struct ViewOf {
     pub(crate) base: Tensor,
     pub(crate) replay: Replay,
     /// The storage's state for which the view's own `grad_fn` is right.
     pub(crate) seen: (u64, u32),
     pub(crate) kind: ViewKind,
+    /// The base's count of in-place changes of layout for which `replay` is right.
+    pub(crate) relaid: u32,
+}
+
+impl ViewOf {
+    /// Fails if the view can no longer be cut from its base as it once was.
+    pub(crate) fn check_base(&self) -> Result<()> {
+        if self.base.auto().relaid == self.relaid {
+            return Ok(());
+        }
+        Err(Error::runtime(
+            "the base of this view has changed its shape or strides in place (t_, transpose_, squeeze_, unsqueeze_) since the view was made, and memory \
+             that both share was written to: the gradient of the view is not known. Make the view again from the base.",
+        ))
+    }
 }
 
 /// The elements of `x` under `layout`, as a differentiable view. `replay` makes the same view of another tensor of x's shape.
@@ -47,15 +63,17 @@ pub(crate) fn link(y: &Tensor, x: &Tensor, kind: ViewKind, replay: Replay) {
         return;
     }
     let kind = if is_grad_enabled() { kind } else { ViewKind::NoGrad };
-    let view = match &x.auto().view {
-        None => ViewOf { base: x.clone(), replay, seen: y.stamp(), kind },
+    let auto = x.auto();
+    let view = match &auto.view {
+        None => ViewOf { base: x.clone(), replay, seen: y.stamp(), kind, relaid: auto.relaid },
         Some(outer) => {
             let first = outer.replay.clone();
             let replay: Replay = Arc::new(move |b| replay(&first(b)?));
             let kind = if kind == ViewKind::Single { outer.kind } else { kind };
-            ViewOf { base: outer.base.clone(), replay, seen: y.stamp(), kind }
+            ViewOf { base: outer.base.clone(), replay, seen: y.stamp(), kind, relaid: outer.relaid }
         }
     };
+    drop(auto);
     y.auto_mut().view = Some(Box::new(view));
 }
 
@@ -75,16 +93,17 @@ pub(crate) fn requires_grad_through_base(x: &Tensor) -> Option<bool> {
 /// Brings a view's history up to date with its base.
 pub(crate) fn refresh(x: &Tensor) -> Result<()> {
     let now = x.stamp();
-    let (base, replay) = {
+    let (base, view) = {
         let auto = x.auto();
         match &auto.view {
-            Some(v) if v.seen != now && v.kind != ViewKind::NoGrad => (v.base.clone(), v.replay.clone()),
+            Some(v) if v.seen != now && v.kind != ViewKind::NoGrad => (v.base.clone(), (**v).clone()),
             _ => return Ok(()),
         }
     };
     let fresh = if base.requires_grad() {
+        view.check_base()?;
         let _guard = enable_grad();
-        let fresh = replay(&base)?;
+        let fresh = (view.replay)(&base)?;
         let mut auto = fresh.auto_mut();
         Some((auto.grad_fn.take(), auto.output_nr))
     } else {

@@ -60,3 +60,14 @@ pub(crate) fn copy_data(data: &Data) -> Result<Data> {
         backend().pointwise(&program, ins, std::slice::from_mut(out))
     })
 }
+
+/// A copy of `x` with the strides of `layout`, whose shape is x's.
+pub(crate) fn copy_laid_out(x: &Tensor, layout: &Layout) -> Result<Tensor> {
+    let Some((lo, hi)) = layout.span() else { return copy(x) };
+    let mut to = layout.clone();
+    to.offset -= lo;
+    let memory = filled(&[hi - lo], Scalar::Int(0), x.dtype())?;
+    let y = memory.data().with_layout(to);
+    crate::autograd::inplace::write_data(&y, &x.data())?;
+    Tensor::from_data(y).with_grad([x], |_| grad_fn(|_, g| Ok([Some(g.clone())])))
+}

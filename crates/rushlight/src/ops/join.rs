@@ -1,5 +1,440 @@
-//! Tensors put together and repeated: cat, stack, tile, roll, flip.
+//! Joining tensors, and repeating or reordering their parts.
 
 use super::*;
+use crate::autograd::{grad_fn, record};
 
-ops![];
+ops![
+    cat, stack, hstack, vstack, dstack, flip, fliplr, flipud, roll, rot90, repeat, tile, repeat_interleave, repeat_interleave_tensor,
+    repeat_interleave_counts, broadcast_tensors, meshgrid, cartesian_prod
+];
+
+/// Joins `tensors` along dimension `dim`. Their other sizes are equal; their dtypes promote. Vectors of no elements are left out.
+///
+/// Source: <https://docs.pytorch.org/docs/stable/generated/torch.cat.html>
+#[op("(tensors, dim=0)", any, function, alias = ["concat", "concatenate"],
+    samples = ["[T(2, 3), T(1, 3)]", "[T(2, 3), T(2, 1), T(2, 0)], 1", "[T(3)], -1", "[T(0), T(2, 3)], 1", "[T(2), I(3)]"],
+    errors = [("[]", "torch.cat(): expected a non-empty list of Tensors"),
+        ("[T(), T(1)]", "zero-dimensional tensor (at position 0) cannot be concatenated"),
+        ("[T(2, 3), T(3, 3)], 1", "Sizes of tensors must match except in dimension 1. Expected size 2 but got size 3 for tensor number 1 in the list."),
+        ("[T(2, 3), T(3)]", "Tensors must have same number of dimensions: got 2 and 1"), ("[T(2)], 1", "Dimension out of range")])]
+pub fn cat(tensors: &[Tensor], dim: i64) -> Result<Tensor> {
+    let plan = CatPlan::new(tensors, dim)?;
+    let data: SmallVec<[Data; 4]> = tensors.iter().map(Tensor::data).collect();
+    let dtype = promote::promote(&data);
+    let ins: SmallVec<[Data; 4]> = plan.parts.iter().flatten().map(|&(i, _, _)| data[i].clone()).collect();
+    let layout = Layout::contiguous(&plan.shape);
+    let places: SmallVec<[Layout; 4]> = plan.parts.iter().flatten().map(|&(_, start, n)| layout.narrow(plan.dim, start, n)).collect();
+    let y = storage::compute(layout, dtype, &ins, |views, out| {
+        for (view, place) in views.iter().zip(&places) {
+            let mut program = Program::new();
+            let r = program.load(0, view.dtype);
+            let r = program.cast(dtype, r);
+            program.out(r);
+            backend().pointwise(&program, std::slice::from_ref(view), &mut [out.with_layout(place)])?;
+        }
+        Ok(())
+    })?;
+    let y = Tensor::from_data(y);
+    let inputs: Vec<&Tensor> = tensors.iter().collect();
+    record(std::slice::from_ref(&y), &inputs, |_| {
+        let (parts, d) = (plan.parts, plan.dim as i64);
+        grad_fn(move |c, g| {
+            let grad = |(i, part): (usize, &Option<(usize, usize, usize)>)| match part {
+                Some((_, start, n)) if c.needs(i) => narrow(g, d, *start as i64, *n as i64).map(Some),
+                None if c.needs(i) => filled(&[0], Scalar::Int(0), g.dtype()).map(Some),
+                _ => Ok(None),
+            };
+            parts.iter().enumerate().map(grad).collect::<Result<Vec<_>>>()
+        })
+    })?;
+    Ok(y)
+}
+
+/// Where each tensor of a `cat` goes.
+struct CatPlan {
+    dim: usize,
+    shape: Dims,
+    /// For each tensor its number, start and size along `dim`; `None` for a vector of no elements, which fits anywhere.
+    parts: Vec<Option<(usize, usize, usize)>>,
+}
+
+impl CatPlan {
+    fn new(tensors: &[Tensor], dim: i64) -> Result<CatPlan> {
+        let Some(first) = tensors.first() else {
+            return Err(Error::value("torch.cat(): expected a non-empty list of Tensors"));
+        };
+        let shapes: Vec<Dims> = tensors.iter().map(Tensor::shape).collect();
+        if let Some(at) = shapes.iter().position(|s| s.is_empty()) {
+            return Err(Error::runtime(format!("zero-dimensional tensor (at position {at}) cannot be concatenated")));
+        }
+        let skipped = |s: &Dims| s.as_slice() == [0];
+        let Some(model) = shapes.iter().find(|s| !skipped(s)) else {
+            return Ok(CatPlan { dim: 0, shape: first.shape(), parts: vec![None; tensors.len()] });
+        };
+        let d = super::dim(dim, model.len())?;
+        let (mut shape, mut at) = (model.clone(), 0);
+        let mut parts = Vec::with_capacity(tensors.len());
+        for (i, s) in shapes.iter().enumerate() {
+            if skipped(s) {
+                parts.push(None);
+                continue;
+            }
+            if s.len() != model.len() {
+                return Err(Error::runtime(format!("Tensors must have same number of dimensions: got {} and {}", model.len(), s.len())));
+            }
+            if let Some(bad) = (0..s.len()).find(|&k| k != d && s[k] != model[k]) {
+                return Err(Error::runtime(format!(
+                    "Sizes of tensors must match except in dimension {d}. Expected size {} but got size {} for tensor number {i} in the list.",
+                    model[bad], s[bad]
+                )));
+            }
+            parts.push(Some((i, at, s[d])));
+            at += s[d];
+        }
+        shape[d] = at;
+        Ok(CatPlan { dim: d, shape, parts })
+    }
+}
+
+/// Joins `tensors`, all of one shape, along a new dimension `dim`.
+///
+/// Source: <https://docs.pytorch.org/docs/stable/generated/torch.stack.html>
+#[op("(tensors, dim=0)", any, function, samples = ["[T(2, 3), T(2, 3)]", "[T(2), T(2)], -1", "[T(), T(), T()]", "[T(0, 2)], 1", "[T(2), I(2)]"],
+    errors = [("[]", "stack expects a non-empty TensorList"), ("[T(2)], 3", "Dimension out of range (expected to be in range of [-2, 1], but got 3)"),
+        ("[T(2), T(3)]", "stack expects each tensor to be equal size, but got [2] at entry 0 and [3] at entry 1")])]
+pub fn stack(tensors: &[Tensor], dim: i64) -> Result<Tensor> {
+    let Some(first) = tensors.first() else {
+        return Err(Error::runtime("stack expects a non-empty TensorList"));
+    };
+    let shape = first.shape();
+    let d = super::dim(dim, shape.len() + 1)? as i64;
+    if let Some((i, t)) = tensors.iter().enumerate().find(|(_, t)| t.shape() != shape) {
+        return Err(Error::runtime(format!(
+            "stack expects each tensor to be equal size, but got {:?} at entry 0 and {:?} at entry {i}",
+            shape.as_slice(),
+            t.shape().as_slice()
+        )));
+    }
+    let parts = tensors.iter().map(|t| unsqueeze(t, d)).collect::<Result<Vec<_>>>()?;
+    cat(&parts, d)
+}
+
+/// The tensors, each through `f`; or the error of an empty list.
+fn each(op: &str, tensors: &[Tensor], f: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Vec<Tensor>> {
+    if tensors.is_empty() {
+        return Err(Error::runtime(format!("{op} expects a non-empty TensorList")));
+    }
+    tensors.iter().map(f).collect()
+}
+
+/// Joins `tensors` side by side: along the first dimension of vectors, else along the second.
+///
+/// Source: <https://docs.pytorch.org/docs/stable/generated/torch.hstack.html>
+#[op("(tensors)", any, function, samples = ["[T(2), T(3)]", "[T(2, 1), T(2, 2)]", "[T(), T(2)]"],
+    errors = [("[]", "hstack expects a non-empty TensorList")])]
+pub fn hstack(tensors: &[Tensor]) -> Result<Tensor> {
+    let parts = each("hstack", tensors, atleast_1d)?;
+    cat(&parts, if parts[0].rank() == 1 { 0 } else { 1 })
+}
+
+/// Joins `tensors` one below the other: along the first dimension, vectors as rows.
+///
+/// Source: <https://docs.pytorch.org/docs/stable/generated/torch.vstack.html>
+#[op("(tensors)", any, function, alias = ["row_stack"], samples = ["[T(3), T(3)]", "[T(1, 2), T(2, 2)]", "[T(), T()]"],
+    errors = [("[]", "vstack expects a non-empty TensorList")])]
+pub fn vstack(tensors: &[Tensor]) -> Result<Tensor> {
+    cat(&each("vstack", tensors, atleast_2d)?, 0)
+}
+
+/// Joins `tensors` one behind the other: along the third dimension.
+///
+/// Source: <https://docs.pytorch.org/docs/stable/generated/torch.dstack.html>
+#[op("(tensors)", any, function, samples = ["[T(3), T(3)]", "[T(2, 2), T(2, 2)]", "[T(), T()]"],
+    errors = [("[]", "dstack expects a non-empty TensorList")])]
+pub fn dstack(tensors: &[Tensor]) -> Result<Tensor> {
+    cat(&each("dstack", tensors, atleast_3d)?, 2)
+}
+
+/// Returns a copy of `input` with the order of the elements along `dims` reversed.
+///
+/// Source: <https://docs.pytorch.org/docs/stable/generated/torch.flip.html>
+#[op("(input, dims)", any, samples = ["T(3, 4), [0]", "T(2, 3, 2), [0, -1]", "T(3), []", "T(), []", "T(0, 2), [0]"],
+    errors = [("T(2, 3), [0, 0]", "dim 0 appears multiple times in the list of dims"), ("T(2), [1]", "Dimension out of range")])]
+pub fn flip(x: &Tensor, dims: &[i64]) -> Result<Tensor> {
+    let over = if dims.is_empty() { Dims::new() } else { super::dims(Some(dims), x.rank())? };
+    let data = x.data();
+    let layout = over.iter().fold(data.layout.clone(), |l, &d| l.flip(d));
+    let list = as_i64(&over);
+    Tensor::from_data(copy_data(&data.with_layout(layout))?).with_grad([x], |_| grad_fn(move |_, g| Ok([Some(flip(g, &list)?)])))
+}
+
+/// Returns a copy of `input` with its columns (dimension 1) in reverse order.
+///
+/// Source: <https://docs.pytorch.org/docs/stable/generated/torch.fliplr.html>
+#[op("(input)", any, samples = ["T(3, 4)", "T(0, 2)"], errors = [("T(3)", "Input must be >= 2-d.")])]
+pub fn fliplr(x: &Tensor) -> Result<Tensor> {
+    if x.rank() < 2 {
+        return Err(Error::runtime("Input must be >= 2-d."));
+    }
+    flip(x, &[1])
+}
+
+/// Returns a copy of `input` with its rows (dimension 0) in reverse order.
+///
+/// Source: <https://docs.pytorch.org/docs/stable/generated/torch.flipud.html>
+#[op("(input)", any, samples = ["T(3, 4)", "T(3)", "T(0, 2)"], errors = [("T()", "Input must be >= 1-d.")])]
+pub fn flipud(x: &Tensor) -> Result<Tensor> {
+    if x.rank() < 1 {
+        return Err(Error::runtime("Input must be >= 1-d."));
+    }
+    flip(x, &[0])
+}
+
+/// Returns a copy of `input` with its elements moved by `shifts` along `dims`, round the end to the front; without `dims` along the flattened
+/// tensor.
+///
+/// Source: <https://docs.pytorch.org/docs/stable/generated/torch.roll.html>
+#[op("(input, shifts, dims=())", any, samples = ["T(5), 2", "T(3, 4), 1", "T(3, 4), -1, 1", "T(3, 4), [1, 6], [0, 1]", "T(0, 2), 1, 0", "T(), 3"],
+    errors = [("T(2, 3), [1, 2], 0", "shifts and dimensions must align. shifts: 2, dims:1"),
+        ("T(2, 3), [1, 2]", "shifts and dimensions must align. shifts: 2, dims:0"), ("T(2), 1, 1", "Dimension out of range"),
+        ("T(2), [], []", "`shifts` required")])]
+pub fn roll(x: &Tensor, shifts: &[i64], dims: &[i64]) -> Result<Tensor> {
+    if shifts.is_empty() {
+        return Err(Error::runtime("`shifts` required"));
+    }
+    if dims.is_empty() && shifts.len() == 1 {
+        return reshape(&roll(&reshape(x, &[-1])?, shifts, &[0])?, &as_i64(&x.shape()));
+    }
+    if shifts.len() != dims.len() {
+        return Err(Error::runtime(format!("shifts and dimensions must align. shifts: {}, dims:{}", shifts.len(), dims.len())));
+    }
+    let shape = x.shape();
+    let mut y = x.clone();
+    for (&shift, &d) in shifts.iter().zip(dims) {
+        let d = dim(d, shape.len())?;
+        let n = shape.get(d).copied().unwrap_or(1) as i64;
+        if n < 2 || shift % n == 0 {
+            continue;
+        }
+        let cut = n - shift.rem_euclid(n);
+        let (d, front, back) = (d as i64, narrow(&y, d as i64, 0, cut)?, narrow(&y, d as i64, cut, n - cut)?);
+        y = cat(&[back, front], d)?;
+    }
+    if y.is_same(x) { copy(x) } else { Ok(y) }
+}
+
+/// Returns `input` rotated `k` times by 90 degrees in the plane of the two dimensions `dims`, from the first towards the second.
+///
+/// Source: <https://docs.pytorch.org/docs/stable/generated/torch.rot90.html>
+#[op("(input, k=1, dims=(0, 1))", any, samples = ["T(2, 3)", "T(2, 3), 2", "T(2, 3), -1", "T(2, 3, 2), 1, [1, 2]", "T(2, 3), 4", "T(0, 2)"],
+    errors = [("T(2, 3), 1, [0, 0]", "expected rotation dims to be different, but got dim0 = 0 and dim1 = 0"),
+        ("T(2, 3), 1, [0]", "expected total rotation dims == 2, but got dims = 1"), ("T(3)", "expected total dims >= 2, but got total dims = 1"),
+        ("T(2, 3), 1, [0, 5]", "Dimension out of range")])]
+pub fn rot90(x: &Tensor, k: i64, dims: &[i64]) -> Result<Tensor> {
+    let &[d0, d1] = dims else {
+        return Err(Error::runtime(format!("expected total rotation dims == 2, but got dims = {}", dims.len())));
+    };
+    if x.rank() < 2 {
+        return Err(Error::runtime(format!("expected total dims >= 2, but got total dims = {}", x.rank())));
+    }
+    let (a, b) = (dim(d0, x.rank())? as i64, dim(d1, x.rank())? as i64);
+    if a == b {
+        return Err(Error::runtime(format!("expected rotation dims to be different, but got dim0 = {d0} and dim1 = {d1}")));
+    }
+    match k.rem_euclid(4) {
+        1 => transpose(&flip(x, &[b])?, a, b),
+        2 => flip(x, &[a, b]),
+        3 => transpose(&flip(x, &[a])?, a, b),
+        _ => copy(x),
+    }
+}
+
+/// Returns a tensor with `input` repeated `repeats` times along each dimension; new dimensions come in front.
+///
+/// Source: <https://docs.pytorch.org/docs/stable/generated/torch.Tensor.repeat.html>
+#[op("(input, repeats)", any, samples = ["T(2, 3), [2, 1]", "T(3), [2, 2]", "T(), [3]", "T(2), [0]", "T(2, 3), [1, 1]", "T(0, 2), [2, 2]"],
+    errors = [("T(2, 3), [2]", "Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor"),
+        ("T(2), [-1]", "Trying to create tensor with negative dimension -2: [-2]")])]
+pub fn repeat(x: &Tensor, repeats: &[i64]) -> Result<Tensor> {
+    let shape = x.shape();
+    let Some(lead) = repeats.len().checked_sub(shape.len()) else {
+        return Err(Error::runtime(format!(
+            "Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor (repeats {repeats:?}, shape {:?})",
+            shape.as_slice()
+        )));
+    };
+    let size = |d: usize| if d < lead { 1 } else { shape[d - lead] as i64 };
+    let target: Vec<i64> = (0..repeats.len()).map(|d| repeats[d].saturating_mul(size(d))).collect();
+    let sizes = crate::tensor::sizes(&target)?;
+    storage::nbytes(&sizes, x.dtype())?;
+    if repeats.iter().all(|&r| r == 1) {
+        return copy(&reshape(x, &target)?);
+    }
+    // Every dimension becomes two, [1, size], of which the first is repeated.
+    let pairs = |f: &dyn Fn(usize) -> i64| (0..repeats.len()).flat_map(|d| [f(d), size(d)]).collect::<Vec<_>>();
+    let apart = reshape(x, &pairs(&|_| 1))?;
+    reshape(&expand(&apart, &pairs(&|d| repeats[d]))?, &target)
+}
+
+/// Returns a tensor with `input` repeated: as [`repeat()`], with ones in front of `dims` where they are too few.
+///
+/// Source: <https://docs.pytorch.org/docs/stable/generated/torch.tile.html>
+#[op("(input, dims)", any, samples = ["T(2, 3), [2]", "T(3), [2, 2]", "T(), [3]", "T(2, 3), []"],
+    errors = [("T(2), [-1]", "Trying to create tensor with negative dimension -2: [-2]")])]
+pub fn tile(x: &Tensor, dims: &[i64]) -> Result<Tensor> {
+    let mut repeats = vec![1; x.rank().saturating_sub(dims.len())];
+    repeats.extend_from_slice(dims);
+    repeat(x, &repeats)
+}
+
+/// Returns a tensor with every slice of `input` along `dim` repeated `repeats` times in a row; without `dim`, every element of the flattened
+/// tensor.
+///
+/// Source: <https://docs.pytorch.org/docs/stable/generated/torch.repeat_interleave.html>
+#[op("(input, repeats, dim=None, *, output_size=None)", any, samples = ["T(2, 3), 2", "T(2, 3), 2, 1", "T(), 3", "T(2), 0", "T(0, 2), 2, 0"],
+    errors = [("T(2), -1", "Repeats must be non-negative"), ("T(2), 1, 1", "Dimension out of range")])]
+pub fn repeat_interleave(x: &Tensor, repeats: i64, dim: Option<i64>, output_size: Option<i64>) -> Result<Tensor> {
+    if repeats < 0 {
+        return Err(Error::runtime(format!("Repeats must be non-negative (got {repeats})")));
+    }
+    let (x, d) = along(x, dim)?;
+    let mut sizes = as_i64(&x.shape());
+    check_output_size(sizes[d].saturating_mul(repeats), output_size)?;
+    sizes.insert(d + 1, repeats);
+    let repeated = expand(&unsqueeze(&x, d as i64 + 1)?, &sizes)?;
+    sizes.remove(d + 1);
+    sizes[d] = sizes[d].saturating_mul(repeats);
+    if repeats == 1 { copy(&reshape(&repeated, &sizes)?) } else { reshape(&repeated, &sizes) }
+}
+
+/// `x` and a dimension of it; without `dim` the flattened x.
+fn along(x: &Tensor, dim: Option<i64>) -> Result<(Tensor, usize)> {
+    match dim {
+        Some(d) if x.rank() > 0 => Ok((x.clone(), super::dim(d, x.rank())?)),
+        Some(d) => super::dim(d, 0).and_then(|d| Ok((reshape(x, &[-1])?, d))),
+        None => Ok((reshape(x, &[-1])?, 0)),
+    }
+}
+
+fn check_output_size(computed: i64, given: Option<i64>) -> Result<()> {
+    match given {
+        Some(given) if given != computed => {
+            Err(Error::runtime(format!("allocated size does not match required size (output_size {given}, but the repeats add up to {computed})")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Returns a tensor with the slices of `input` along `dim` repeated as often as `repeats`, a vector of one number or of one per slice, says.
+///
+/// Source: <https://docs.pytorch.org/docs/stable/generated/torch.repeat_interleave.html>
+#[op("(input, repeats, dim=None, *, output_size=None)", overload = "tensor", any,
+    samples = ["T(2, 3), I(2, hi=3), 0", "T(2, 3), I(3, hi=3), -1", "T(4), I(4, hi=3)", "T(2, 2), I(1, lo=2, hi=3), 1"],
+    errors = [("T(2, 3), I(2), 1", "repeats must have the same size as input along dim, but got repeats.size(0) = 2 and input.size(1) = 3"),
+        ("T(2, 3), I(1, 2), 0", "repeats must be 0-dim or 1-dim tensor"), ("T(2), I(2, lo=-3, hi=-1), 0", "repeats can not be negative")])]
+pub fn repeat_interleave_tensor(x: &Tensor, repeats: &Tensor, dim: Option<i64>, output_size: Option<i64>) -> Result<Tensor> {
+    let (x, d) = along(x, dim)?;
+    let n = x.shape()[d];
+    let repeats = match repeats.rank() {
+        0 => expand_to(repeats, &[n])?,
+        1 if repeats.numel() == 1 => expand_to(repeats, &[n])?,
+        1 if repeats.numel() == n => repeats.clone(),
+        1 => {
+            return Err(Error::runtime(format!(
+                "repeats must have the same size as input along dim, but got repeats.size(0) = {} and input.size({d}) = {n}",
+                repeats.numel()
+            )));
+        }
+        _ => return Err(Error::runtime("repeats must be 0-dim or 1-dim tensor")),
+    };
+    index_select(&x, d as i64, &repeat_interleave_counts(&repeats, output_size)?)
+}
+
+/// Returns every position of `repeats` as often as the number there says: `[1, 2]` gives `[0, 1, 1]`.
+///
+/// Source: <https://docs.pytorch.org/docs/stable/generated/torch.repeat_interleave.html>
+#[op("(repeats, *, output_size=None)", overload = "counts", name = "repeat_interleave", integral, nondiff, samples = ["I(4, hi=3)", "I(0)", "I(3, hi=2, dtype=int32)"],
+    errors = [("I(2, lo=-3, hi=-1)", "repeats can not be negative"), ("T(3)", "not implemented for"), ("I(2, 2)", "repeat_interleave only accept 1D vector as repeat")])]
+pub fn repeat_interleave_counts(repeats: &Tensor, output_size: Option<i64>) -> Result<Tensor> {
+    if repeats.rank() != 1 {
+        return Err(Error::runtime("repeat_interleave only accept 1D vector as repeat"));
+    }
+    if !matches!(repeats.dtype(), DType::I64 | DType::I32) {
+        return Err(unsupported(repeats.dtype()));
+    }
+    let counts: Vec<i64> = to_dtype(repeats, DType::I64)?.try_to_vec()?;
+    if counts.iter().any(|&c| c < 0) {
+        return Err(Error::runtime("repeats can not be negative"));
+    }
+    let total = counts.iter().fold(0i64, |n, &c| n.saturating_add(c));
+    check_output_size(total, output_size)?;
+    storage::nbytes(&[total as usize], DType::I64)?;
+    let mut places = Vec::with_capacity(total as usize);
+    for (i, &c) in counts.iter().enumerate() {
+        places.extend(std::iter::repeat_n(i as i64, c as usize));
+    }
+    Tensor::try_from_vec(places, total)
+}
+
+/// Returns views of `tensors` broadcast to their common shape.
+///
+/// Source: <https://docs.pytorch.org/docs/stable/generated/torch.broadcast_tensors.html>
+#[op("(tensors)", any, function, samples = ["[T(2, 1), T(3)]", "[T()]", "[T(3), T(), T(1, 3)]", "[T(0, 2), T(2)]"],
+    errors = [("[T(2), T(3)]", "The size of tensor a (2) must match the size of tensor b (3) at non-singleton dimension 0")])]
+pub fn broadcast_tensors(tensors: &[Tensor]) -> Result<Vec<Tensor>> {
+    let shape = tensors.iter().try_fold(Dims::new(), |shape, t| broadcast(&shape, &t.shape()))?;
+    tensors.iter().map(|t| expand_to(t, &shape)).collect()
+}
+
+/// Returns the coordinate grids of the vectors `tensors`: views of the shape that has one dimension per vector.
+///
+/// `indexing` is `'ij'`, matrix order, or `'xy'`, in which the first two dimensions are swapped.
+///
+/// Source: <https://docs.pytorch.org/docs/stable/generated/torch.meshgrid.html>
+#[op("(tensors, indexing='ij')", any, function, samples = ["[T(2), T(3)]", "[T(2), T(3), T(2)], 'xy'", "[T(), T(2)]", "[T(2)], 'xy'"],
+    errors = [("[]", "meshgrid expects a non-empty TensorList"), ("[T(2, 2)]", "Expected 0D or 1D tensor in the tensor list but got: [2, 2]"),
+        ("[T(2)], 'j'", "torch.meshgrid: indexing must be one of \"xy\" or \"ij\", but received: j"),
+        ("[T(2), I(2)]", "meshgrid expects all tensors to have the same dtype")])]
+pub fn meshgrid(tensors: &[Tensor], indexing: &str) -> Result<Vec<Tensor>> {
+    let Some(first) = tensors.first() else {
+        return Err(Error::runtime("meshgrid expects a non-empty TensorList"));
+    };
+    if let Some(bad) = tensors.iter().find(|t| t.rank() > 1) {
+        return Err(Error::runtime(format!(
+            "torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: {:?}",
+            bad.shape().as_slice()
+        )));
+    }
+    if tensors.iter().any(|t| t.dtype() != first.dtype()) {
+        return Err(Error::runtime("meshgrid expects all tensors to have the same dtype"));
+    }
+    let swap = match indexing {
+        "ij" => false,
+        "xy" => tensors.len() >= 2,
+        other => return Err(Error::runtime(format!("torch.meshgrid: indexing must be one of \"xy\" or \"ij\", but received: {other}"))),
+    };
+    let shape: Dims = tensors.iter().map(Tensor::numel).collect();
+    let grid = |(i, t): (usize, &Tensor)| {
+        let mut sizes = vec![1; shape.len()];
+        sizes[i] = shape[i] as i64;
+        let y = expand_to(&reshape(t, &sizes)?, &shape)?;
+        if swap { transpose(&y, 0, 1) } else { Ok(y) }
+    };
+    tensors.iter().enumerate().map(grid).collect()
+}
+
+/// Returns all combinations of one element of each of the vectors `tensors`, one per row.
+///
+/// Source: <https://docs.pytorch.org/docs/stable/generated/torch.cartesian_prod.html>
+#[op("(tensors)", any, function, samples = ["[T(2), T(3)]", "[T(2), T(1), T(2)]", "[T(3)]", "[T(0), T(2)]"],
+    errors = [("[]", "meshgrid expects a non-empty TensorList"), ("[T(2, 2), T(2)]", "Expect a 1D vector, but got shape [2, 2]")])]
+pub fn cartesian_prod(tensors: &[Tensor]) -> Result<Tensor> {
+    if let Some(bad) = tensors.iter().find(|t| t.rank() != 1) {
+        return Err(Error::runtime(format!("Expect a 1D vector, but got shape {:?}", bad.shape().as_slice())));
+    }
+    if let [only] = tensors {
+        return Ok(only.clone());
+    }
+    let grids = meshgrid(tensors, "ij")?.iter().map(|g| reshape(g, &[-1])).collect::<Result<Vec<_>>>()?;
+    stack(&grids, 1)
+}

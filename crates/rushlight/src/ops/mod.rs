@@ -16,13 +16,47 @@ macro_rules! ops {
     };
 }
 
-/// Declares the family files and re-exports their functions as `rushlight::ops::*`.
+/// Re-exports the functions of the family files as `rushlight::ops::*`, and collects their tables.
 macro_rules! families {
     ($($file:ident),* $(,)?) => {
-        $(pub mod $file; #[allow(unused_imports, reason = "a family may be all crate-internal")] pub use $file::*;)*
+        $(#[allow(unused_imports, reason = "a family may be all crate-internal")] pub use $file::*;)*
         pub(crate) static FAMILIES: &[&[&crate::op::OpDef]] = &[$($file::OPS),*];
     };
 }
+
+// Declared one by one: a module that a macro declares may not share its name with an op (`view`, `sort`).
+pub mod activation;
+pub mod affine;
+pub mod arith;
+pub mod attention;
+pub mod binary;
+pub mod compare;
+pub mod conv;
+pub mod convert;
+pub mod creation;
+pub mod fill;
+pub mod index;
+pub mod join;
+pub mod linalg;
+pub mod lookup;
+pub mod loss;
+pub mod normalization;
+pub mod padding;
+pub mod patches;
+pub mod permute;
+pub mod pointwise;
+pub mod pool;
+pub mod random;
+pub mod reduce;
+pub mod resample;
+pub mod scan;
+pub mod slicing;
+pub mod softmaxes;
+pub mod sort;
+pub mod strided;
+pub mod ternary;
+pub mod triangle;
+pub mod view;
 
 families![
     activation,
@@ -34,23 +68,28 @@ families![
     conv,
     convert,
     creation,
+    fill,
     index,
     join,
     linalg,
-    loss,
     lookup,
+    loss,
     normalization,
     padding,
     patches,
+    permute,
     pointwise,
     pool,
     random,
     reduce,
     resample,
     scan,
+    slicing,
     softmaxes,
     sort,
+    strided,
     ternary,
+    triangle,
     view
 ];
 
