@@ -267,13 +267,10 @@ pub fn repeat(x: &Tensor, repeats: &[i64]) -> Result<Tensor> {
     let target: Vec<i64> = (0..repeats.len()).map(|d| repeats[d].saturating_mul(size(d))).collect();
     let sizes = crate::tensor::sizes(&target)?;
     storage::nbytes(&sizes, x.dtype())?;
-    if repeats.iter().all(|&r| r == 1) {
-        return copy(&reshape(x, &target)?);
-    }
     // Every dimension becomes two, [1, size], of which the first is repeated.
     let pairs = |f: &dyn Fn(usize) -> i64| (0..repeats.len()).flat_map(|d| [f(d), size(d)]).collect::<Vec<_>>();
     let apart = reshape(x, &pairs(&|_| 1))?;
-    reshape(&expand(&apart, &pairs(&|d| repeats[d]))?, &target)
+    reshaped(copy_contiguous(&expand(&apart, &pairs(&|d| repeats[d]))?)?, &sizes)
 }
 
 /// Returns a tensor with `input` repeated: as [`repeat()`], with ones in front of `dims` where they are too few.
@@ -298,13 +295,11 @@ pub fn repeat_interleave(x: &Tensor, repeats: i64, dim: Option<i64>, output_size
         return Err(Error::runtime(format!("Repeats must be non-negative (got {repeats})")));
     }
     let (x, d) = along(x, dim)?;
-    let mut sizes = as_i64(&x.shape());
+    let (mut sizes, mut joined) = (as_i64(&x.shape()), x.shape());
     check_output_size(sizes[d].saturating_mul(repeats), output_size)?;
     sizes.insert(d + 1, repeats);
-    let repeated = expand(&unsqueeze(&x, d as i64 + 1)?, &sizes)?;
-    sizes.remove(d + 1);
-    sizes[d] = sizes[d].saturating_mul(repeats);
-    if repeats == 1 { copy(&reshape(&repeated, &sizes)?) } else { reshape(&repeated, &sizes) }
+    joined[d] = joined[d].saturating_mul(repeats as usize);
+    reshaped(copy_contiguous(&expand(&unsqueeze(&x, d as i64 + 1)?, &sizes)?)?, &joined)
 }
 
 /// `x` and a dimension of it; without `dim` the flattened x.

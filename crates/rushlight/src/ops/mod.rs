@@ -50,9 +50,11 @@ pub mod random;
 pub mod reduce;
 pub mod resample;
 pub mod scan;
+pub mod scatter;
 pub mod slicing;
 pub mod softmaxes;
 pub mod sort;
+pub mod spots;
 pub mod strided;
 pub mod ternary;
 pub mod triangle;
@@ -84,9 +86,11 @@ families![
     reduce,
     resample,
     scan,
+    scatter,
     slicing,
     softmaxes,
     sort,
+    spots,
     strided,
     ternary,
     triangle,

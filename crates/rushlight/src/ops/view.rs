@@ -39,9 +39,16 @@ pub(crate) fn as_i64(shape: &[usize]) -> SmallVec<[i64; 6]> {
 pub fn reshape(x: &Tensor, shape: &[i64]) -> Result<Tensor> {
     let new = infer_sizes(shape, x.numel())?;
     let old = as_i64(&x.shape());
-    let Some(layout) = x.layout().view(&new) else { return reshape(&copy_contiguous(x)?, shape) };
+    let Some(layout) = x.layout().view(&new) else { return reshaped(copy_contiguous(x)?, &new) };
     let sizes = as_i64(&new);
     view_as(x, layout, move |b| reshape(b, &sizes), |_| grad_fn(move |_, g| Ok([Some(reshape(g, &old)?)])))
+}
+
+/// The fresh contiguous tensor `y` under another shape; as nobody else holds `y`, the result is no view of it.
+pub(crate) fn reshaped(y: Tensor, shape: &[usize]) -> Result<Tensor> {
+    let old = as_i64(&y.shape());
+    Tensor::from_data(y.data().with_layout(Layout::contiguous(shape)))
+        .with_grad([&y], |_| grad_fn(move |_, g| Ok([Some(reshape(g, &old)?)])))
 }
 
 /// Returns `input` with a new dimension of size one before `dim`.
