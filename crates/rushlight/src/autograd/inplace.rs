@@ -38,7 +38,7 @@ pub(crate) fn apply(op: &'static str, x: &Tensor, f: impl FnOnce(&Tensor) -> Res
 /// What an op that changes a few elements of `x` writes into: a copy of `x`, without history; but x's own memory where `x` stands for the
 /// value that the op's in-place twin, named `twin`, is overwriting right now. What the derivative needs of `x` must be saved before.
 pub(crate) fn target(x: &Tensor, twin: &str) -> Result<Tensor> {
-    if x.auto().overwritten_by == twin {
+    if !twin.is_empty() && x.auto().overwritten_by == twin {
         return Ok(Tensor::from_data(x.data()));
     }
     crate::ops::copy(&x.detach())
@@ -47,7 +47,12 @@ pub(crate) fn target(x: &Tensor, twin: &str) -> Result<Tensor> {
 /// Overwrites `x` with values that do not depend on its old ones: `write` fills the view it gets. For fills and random draws, whose
 /// derivative is zero, and for updates under `no_grad`.
 pub(crate) fn fill(x: &Tensor, write: impl FnOnce(&mut rushlight_kernels::backend::ViewMut) -> Result<()>) -> Result<()> {
-    overwrite(x, &[], |data| storage::write(&[data], &[], |outs, _| write(&mut outs[0])), |_| grad_fn(|_, g| Ok([Some(crate::ops::zeros_like(g, None)?)])))
+    overwrite(
+        x,
+        &[],
+        |data| storage::write(&[data], &[], |outs, _| write(&mut outs[0])),
+        |_| grad_fn(|_, g| Ok([Some(crate::ops::zeros_like(g, None)?)])),
+    )
 }
 
 /// Overwrites `x` with values that depend on `inputs` and not on its old ones. The derivative `f` gives a gradient for `x` (zeros), then one

@@ -6,8 +6,25 @@ use crate::op::AsInts;
 use rushlight_kernels::{Element, dispatch};
 
 ops![
-    zeros, ones, empty, full, zeros_like, ones_like, empty_like, full_like, new_zeros, new_ones, new_empty, new_full, arange, arange_start,
-    range, linspace, logspace, eye, scalar_tensor
+    zeros,
+    ones,
+    empty,
+    full,
+    zeros_like,
+    ones_like,
+    empty_like,
+    full_like,
+    new_zeros,
+    new_ones,
+    new_empty,
+    new_full,
+    arange,
+    arange_start,
+    range,
+    linspace,
+    logspace,
+    eye,
+    scalar_tensor
 ];
 
 /// A tensor of `shape` filled with `value`.
@@ -15,8 +32,10 @@ pub(crate) fn filled(shape: &[usize], value: Scalar, dtype: DType) -> Result<Ten
     let mut program = Program::new();
     let r = program.constant(value, dtype);
     program.out(r);
-    storage::compute(Layout::contiguous(shape), dtype, &[], |_, out| backend().pointwise(&program, &[], std::slice::from_mut(out)))
-        .map(Tensor::from_data)
+    storage::compute(Layout::contiguous(shape), dtype, &[], |_, out| {
+        backend().pointwise(&program, &[], std::slice::from_mut(out))
+    })
+    .map(Tensor::from_data)
 }
 
 /// The shape that the user gave as `size`.
@@ -257,7 +276,8 @@ fn step_count(steps: i64, dtype: Option<DType>) -> Result<(usize, DType)> {
     errors = [("0, 1, -1", "number of steps must be non-negative"), ("0, 1, 2, dtype=bool", "not implemented for 'Bool'")])]
 pub fn linspace(start: Scalar, end: Scalar, steps: i64, dtype: Option<DType>) -> Result<Tensor> {
     let (n, dtype) = step_count(steps, dtype)?;
-    let (s, e) = if dtype.is_float() { (start.to_f64(), end.to_f64()) } else { (start.to::<i64>() as f64, end.to::<i64>() as f64) };
+    let (s, e) =
+        if dtype.is_float() { (start.to_f64(), end.to_f64()) } else { (start.to::<i64>() as f64, end.to::<i64>() as f64) };
     sequence(n, dtype, spaced(s, e, n))
 }
 

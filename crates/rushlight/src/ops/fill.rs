@@ -63,7 +63,9 @@ pub fn fill_tensor(x: &Tensor, value: &Tensor) -> Result<Tensor> {
 fn fill_check(op: &str, value: &Tensor) -> Result<()> {
     match value.rank() {
         0 => Ok(()),
-        rank => Err(Error::runtime(format!("{op} only supports 0-dimension value tensor but got tensor with {rank} dimensions."))),
+        rank => {
+            Err(Error::runtime(format!("{op} only supports 0-dimension value tensor but got tensor with {rank} dimensions.")))
+        }
     }
 }
 

@@ -3,8 +3,20 @@
 use super::*;
 
 ops![
-    index_select, index_add, index_copy, index_fill, index_fill_tensor, take, put, take_along_dim, masked_select, masked_scatter, nonzero,
-    nonzero_tuple, where_nonzero, argwhere
+    index_select,
+    index_add,
+    index_copy,
+    index_fill,
+    index_fill_tensor,
+    take,
+    put,
+    take_along_dim,
+    masked_select,
+    masked_scatter,
+    nonzero,
+    nonzero_tuple,
+    where_nonzero,
+    argwhere
 ];
 
 fn is_index(dtype: DType) -> bool {
@@ -32,12 +44,16 @@ pub fn index_select(x: &Tensor, dim: i64, index: &Tensor) -> Result<Tensor> {
         return Err(Error::runtime(format!("index_select(): Expected dtype int32 or int64 for index (got {})", index.dtype())));
     }
     if x.rank() == 0 && index.numel() != 1 {
-        return Err(Error::runtime(format!("index_select(): Index to scalar can have only 1 value, got {} value(s)", index.numel())));
+        return Err(Error::runtime(format!(
+            "index_select(): Index to scalar can have only 1 value, got {} value(s)",
+            index.numel()
+        )));
     }
     let (v, d, index) = vector_index(x, dim, index)?;
     let out_of_range = |e: Error| Error::index(format!("index out of range in self ({e})"));
     refuse_negative(&index, d, v.shape()[d]).map_err(out_of_range)?;
-    let y = take_at(&v, &Spots::along(d, &index)).map_err(|e| if e.kind() == crate::ErrorKind::Index { out_of_range(e) } else { e })?;
+    let y = take_at(&v, &Spots::along(d, &index))
+        .map_err(|e| if e.kind() == crate::ErrorKind::Index { out_of_range(e) } else { e })?;
     if x.rank() == 0 { reshaped(y, &[]) } else { Ok(y) }
 }
 
@@ -46,7 +62,9 @@ fn check_slices(op: &str, x: &Tensor, d: usize, index: &Tensor, source: &Tensor)
     let (n, s) = (index.numel(), source.shape());
     let size = if source.rank() == 0 { 1 } else { s.get(d).copied().unwrap_or(1) };
     if n != size {
-        return Err(Error::runtime(format!("{op}_(): Number of indices ({n}) should be equal to source.size(dim): ({size}), for dim: {d}")));
+        return Err(Error::runtime(format!(
+            "{op}_(): Number of indices ({n}) should be equal to source.size(dim): ({size}), for dim: {d}"
+        )));
     }
     let shape = x.shape();
     if s.len() != shape.len() || (0..s.len()).any(|i| i != d && s[i] != shape[i]) {
@@ -118,11 +136,16 @@ pub fn index_copy(x: &Tensor, dim: i64, index: &Tensor, source: &Tensor) -> Resu
         return Err(Error::index(format!("index_copy_(): Index should have dimension 1 or 0 (got {})", index.rank())));
     }
     if index.dtype() != DType::I64 {
-        return Err(Error::runtime(format!("index_copy_(): Expected a long tensor for index, but got {}", index.dtype().scalar_type_name())));
+        return Err(Error::runtime(format!(
+            "index_copy_(): Expected a long tensor for index, but got {}",
+            index.dtype().scalar_type_name()
+        )));
     }
     if x.dtype() != source.dtype() {
         let (a, b) = (x.dtype().scalar_type_name(), source.dtype().scalar_type_name());
-        return Err(Error::runtime(format!("index_copy_(): self and source expected to have the same dtype, but got (self) {a} and (source) {b}")));
+        return Err(Error::runtime(format!(
+            "index_copy_(): self and source expected to have the same dtype, but got (self) {a} and (source) {b}"
+        )));
     }
     let (shape, s) = (x.shape(), source.shape());
     if !s.is_empty() && !shape.is_empty() && s.len() != shape.len() {
@@ -194,7 +217,10 @@ fn fill_along(x: &Tensor, dim: i64, index: &Tensor, value: &Tensor) -> Result<Te
 /// Positions in a flattened tensor of `numel` elements, checked; negative ones count from the end.
 fn check_flat(op: &str, index: &Tensor, numel: usize) -> Result<()> {
     if index.dtype() != DType::I64 {
-        return Err(Error::runtime(format!("{op}(): Expected a long tensor for index, but got {}", index.dtype().scalar_type_name())));
+        return Err(Error::runtime(format!(
+            "{op}(): Expected a long tensor for index, but got {}",
+            index.dtype().scalar_type_name()
+        )));
     }
     if numel == 0 && index.numel() > 0 {
         return Err(Error::index(format!("{op}(): tried to take from an empty tensor")));
@@ -237,7 +263,9 @@ pub fn take(x: &Tensor, index: &Tensor) -> Result<Tensor> {
 pub fn put(x: &Tensor, index: &Tensor, source: &Tensor, accumulate: bool) -> Result<Tensor> {
     if x.dtype() != source.dtype() {
         let (a, b) = (x.dtype().scalar_type_name(), source.dtype().scalar_type_name());
-        return Err(Error::runtime(format!("put_(): self and source expected to have the same dtype, but got self.dtype = {a} and source.dtype = {b}")));
+        return Err(Error::runtime(format!(
+            "put_(): self and source expected to have the same dtype, but got self.dtype = {a} and source.dtype = {b}"
+        )));
     }
     if source.numel() != index.numel() {
         return Err(Error::index(format!(
@@ -364,8 +392,9 @@ pub(crate) fn nonzero_positions(x: &Tensor) -> Result<Vec<Vec<i64>>> {
 pub fn nonzero(x: &Tensor) -> Result<Tensor> {
     let positions = nonzero_positions(x)?;
     let n = if positions.is_empty() { nonzero_numbers(x)?.len() } else { positions[0].len() };
-    let rows = (0..n).flat_map(|i| positions.iter().map(move |p| p[i])).collect();
-    Tensor::try_from_vec(rows, [n, positions.len()])
+    // One list after the other in memory, as PyTorch lays them out.
+    let lists = Tensor::try_from_vec(positions.concat(), [positions.len(), n])?;
+    Ok(Tensor::from_data(lists.data().with_layout(lists.layout().transpose(0, 1))))
 }
 
 /// Returns the positions of the non-zero elements of `input` as one vector per dimension: `nonzero(as_tuple=True)`.

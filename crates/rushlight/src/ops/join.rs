@@ -4,8 +4,24 @@ use super::*;
 use crate::autograd::{grad_fn, record};
 
 ops![
-    cat, stack, hstack, vstack, dstack, flip, fliplr, flipud, roll, rot90, repeat, tile, repeat_interleave, repeat_interleave_tensor,
-    repeat_interleave_counts, broadcast_tensors, meshgrid, cartesian_prod
+    cat,
+    stack,
+    hstack,
+    vstack,
+    dstack,
+    flip,
+    fliplr,
+    flipud,
+    roll,
+    rot90,
+    repeat,
+    tile,
+    repeat_interleave,
+    repeat_interleave_tensor,
+    repeat_interleave_counts,
+    broadcast_tensors,
+    meshgrid,
+    cartesian_prod
 ];
 
 /// Joins `tensors` along dimension `dim`. Their other sizes are equal; their dtypes promote. Vectors of no elements are left out.
@@ -23,7 +39,8 @@ pub fn cat(tensors: &[Tensor], dim: i64) -> Result<Tensor> {
     let dtype = promote::promote(&data);
     let ins: SmallVec<[Data; 4]> = plan.parts.iter().flatten().map(|&(i, _, _)| data[i].clone()).collect();
     let layout = Layout::contiguous(&plan.shape);
-    let places: SmallVec<[Layout; 4]> = plan.parts.iter().flatten().map(|&(_, start, n)| layout.narrow(plan.dim, start, n)).collect();
+    let places: SmallVec<[Layout; 4]> =
+        plan.parts.iter().flatten().map(|&(_, start, n)| layout.narrow(plan.dim, start, n)).collect();
     let y = storage::compute(layout, dtype, &ins, |views, out| {
         for (view, place) in views.iter().zip(&places) {
             let mut program = Program::new();
@@ -80,7 +97,11 @@ impl CatPlan {
                 continue;
             }
             if s.len() != model.len() {
-                return Err(Error::runtime(format!("Tensors must have same number of dimensions: got {} and {}", model.len(), s.len())));
+                return Err(Error::runtime(format!(
+                    "Tensors must have same number of dimensions: got {} and {}",
+                    model.len(),
+                    s.len()
+                )));
             }
             if let Some(bad) = (0..s.len()).find(|&k| k != d && s[k] != model[k]) {
                 return Err(Error::runtime(format!(
@@ -313,9 +334,9 @@ fn along(x: &Tensor, dim: Option<i64>) -> Result<(Tensor, usize)> {
 
 fn check_output_size(computed: i64, given: Option<i64>) -> Result<()> {
     match given {
-        Some(given) if given != computed => {
-            Err(Error::runtime(format!("allocated size does not match required size (output_size {given}, but the repeats add up to {computed})")))
-        }
+        Some(given) if given != computed => Err(Error::runtime(format!(
+            "allocated size does not match required size (output_size {given}, but the repeats add up to {computed})"
+        ))),
         _ => Ok(()),
     }
 }
@@ -406,7 +427,11 @@ pub fn meshgrid(tensors: &[Tensor], indexing: &str) -> Result<Vec<Tensor>> {
     let swap = match indexing {
         "ij" => false,
         "xy" => tensors.len() >= 2,
-        other => return Err(Error::runtime(format!("torch.meshgrid: indexing must be one of \"xy\" or \"ij\", but received: {other}"))),
+        other => {
+            return Err(Error::runtime(format!(
+                "torch.meshgrid: indexing must be one of \"xy\" or \"ij\", but received: {other}"
+            )));
+        }
     };
     let shape: Dims = tensors.iter().map(Tensor::numel).collect();
     let grid = |(i, t): (usize, &Tensor)| {

@@ -41,7 +41,9 @@ pub fn gather(x: &Tensor, dim: i64, index: &Tensor, sparse_grad: bool) -> Result
             shape.as_slice()
         )));
     }
-    let y = storage::compute(Layout::contiguous(&ishape), x.dtype(), &[x.data(), index.data()], |v, out| backend().gather(v[0], d, v[1], out))?;
+    let y = storage::compute(Layout::contiguous(&ishape), x.dtype(), &[x.data(), index.data()], |v, out| {
+        backend().gather(v[0], d, v[1], out)
+    })?;
     Tensor::from_data(y).with_grad([x], |s| {
         let index = s.input(index);
         grad_fn(move |c, g| Ok([Some(scatter_add(&filled(&shape, Scalar::Int(0), g.dtype())?, d as i64, &index.get(c)?, g)?)]))
@@ -62,7 +64,11 @@ fn check_scatter(x: &Tensor, dim: i64, index: &Tensor, src: Option<&Tensor>) -> 
     if let Some(src) = src
         && src.dtype() != x.dtype()
     {
-        return Err(Error::runtime(format!("scatter(): Expected self.dtype to be equal to src.dtype (got {} and {})", x.dtype(), src.dtype())));
+        return Err(Error::runtime(format!(
+            "scatter(): Expected self.dtype to be equal to src.dtype (got {} and {})",
+            x.dtype(),
+            src.dtype()
+        )));
     }
     if index.numel() == 0 {
         return Ok(d);
@@ -75,7 +81,8 @@ fn check_scatter(x: &Tensor, dim: i64, index: &Tensor, src: Option<&Tensor>) -> 
         }
     }
     let at = |s: &Dims, i: usize| s.get(i).copied().unwrap_or(1);
-    let too_large = |i: usize| i != d && at(&ishape, i) > at(&shape, i) || sshape.as_ref().is_some_and(|s| at(&ishape, i) > at(s, i));
+    let too_large =
+        |i: usize| i != d && at(&ishape, i) > at(&shape, i) || sshape.as_ref().is_some_and(|s| at(&ishape, i) > at(s, i));
     if (0..ishape.len()).any(too_large) {
         let (i, x) = (ishape.as_slice(), shape.as_slice());
         return Err(Error::runtime(match &sshape {
@@ -289,7 +296,9 @@ fn scatter_extreme(op: ScatterOp, x: &Tensor, d: usize, index: &Tensor, src: &Te
         ("T(3), 0, I(2, hi=3), T(1), 'amax'", "index_reduce(): Number of indices (2) should be equal to source.size(dim): (1)")])]
 pub fn index_reduce(x: &Tensor, dim: i64, index: &Tensor, source: &Tensor, reduce: &str, include_self: bool) -> Result<Tensor> {
     if !matches!(reduce, "prod" | "mean" | "amax" | "amin") {
-        return Err(Error::runtime(format!("index_reduce(): Expected reduce to be one of prod, mean, amax or amin but got {reduce}.")));
+        return Err(Error::runtime(format!(
+            "index_reduce(): Expected reduce to be one of prod, mean, amax or amin but got {reduce}."
+        )));
     }
     let d = super::dim(dim, x.rank())?;
     let (shape, n) = (source.shape(), index.numel());

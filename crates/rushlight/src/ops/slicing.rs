@@ -6,12 +6,27 @@ use crate::autograd::{grad_fn, grad_fn_many, inplace, record};
 use std::sync::Arc;
 
 ops![
-    narrow, select, slice, diagonal, split, split_sizes, chunk, tensor_split, tensor_split_indices, unbind, select_scatter, slice_scatter,
+    narrow,
+    select,
+    slice,
+    diagonal,
+    split,
+    split_sizes,
+    chunk,
+    tensor_split,
+    tensor_split_indices,
+    unbind,
+    select_scatter,
+    slice_scatter,
     diagonal_scatter
 ];
 
 /// The view of `x` under `layout`, which `view` cuts from any tensor of x's shape. No two indices of it may share an element.
-pub(crate) fn cut(x: &Tensor, layout: Layout, view: impl Fn(&Tensor) -> Result<Tensor> + Send + Sync + 'static) -> Result<Tensor> {
+pub(crate) fn cut(
+    x: &Tensor,
+    layout: Layout,
+    view: impl Fn(&Tensor) -> Result<Tensor> + Send + Sync + 'static,
+) -> Result<Tensor> {
     let view: Replay = Arc::new(view);
     let y = Tensor::from_data(x.data_ref().with_layout(layout)).with_grad([x], |_| {
         let (shape, view) = (x.shape(), view.clone());
@@ -74,7 +89,10 @@ pub fn narrow(x: &Tensor, dim: i64, start: i64, length: i64) -> Result<Tensor> {
     let d = super::dim(dim, layout.rank())?;
     let size = layout.shape[d] as i64;
     if start < -size || start > size {
-        return Err(Error::index(format!("start out of range (expected to be in range of [{}, {size}], but got {start})", -size)));
+        return Err(Error::index(format!(
+            "start out of range (expected to be in range of [{}, {size}], but got {start})",
+            -size
+        )));
     }
     let start = if start < 0 { start + size } else { start };
     if length > size - start {
@@ -228,7 +246,9 @@ pub fn split_sizes(x: &Tensor, sizes: &[i64], dim: i64) -> Result<Vec<Tensor>> {
     }
     let d = super::dim(dim, shape.len())?;
     if sizes.iter().any(|&s| s < 0) {
-        return Err(Error::runtime(format!("split_with_sizes expects split_sizes have only non-negative entries, but got split_sizes={sizes:?}")));
+        return Err(Error::runtime(format!(
+            "split_with_sizes expects split_sizes have only non-negative entries, but got split_sizes={sizes:?}"
+        )));
     }
     if sizes.iter().try_fold(0i64, |n, &s| n.checked_add(s)) != Some(shape[d] as i64) {
         return Err(Error::runtime(format!(

@@ -61,7 +61,9 @@ pub(crate) fn take_at(x: &Tensor, spots: &Spots) -> Result<Tensor> {
     let layout = Layout::contiguous(&spots.shape(&shape));
     let front = spots.front(&layout);
     let ins: SmallVec<[Data; 4]> = [source].into_iter().chain(spots.index_data()).collect();
-    let y = storage::compute(layout, data.dtype, &ins, |views, out| backend().take(views[0], &views[1..], &mut out.with_layout(&front)))?;
+    let y = storage::compute(layout, data.dtype, &ins, |views, out| {
+        backend().take(views[0], &views[1..], &mut out.with_layout(&front))
+    })?;
     Tensor::from_data(y).with_grad([x], |s| {
         let spots = spots.save(s);
         grad_fn(move |c, g| {
@@ -82,7 +84,9 @@ pub(crate) fn put_at(x: &Tensor, twin: &str, spots: &Spots, src: &Tensor, accumu
     let source = source.with_layout(spots.front(&source.layout));
     let ins: SmallVec<[Data; 4]> = [source].into_iter().chain(spots.index_data()).collect();
     let op = if accumulate { ScatterOp::Add } else { ScatterOp::Set };
-    storage::write(&[target], &ins, |outs, views| backend().put(op, &views[1..], views[0], &mut outs[0].with_layout(&target_layout)))?;
+    storage::write(&[target], &ins, |outs, views| {
+        backend().put(op, &views[1..], views[0], &mut outs[0].with_layout(&target_layout))
+    })?;
     y.with_grad([x, src], |s| {
         let spots = spots.save(s);
         grad_fn(move |c, g| {

@@ -25,7 +25,9 @@ pub fn as_strided(x: &Tensor, size: &[i64], stride: &[i64], storage_offset: Opti
         return Err(Error::runtime("mismatch in length of strides and shape"));
     }
     if stride.iter().any(|&s| s < 0) {
-        return Err(Error::runtime(format!("as_strided: Negative strides are not supported at the moment, got strides: {stride:?}")));
+        return Err(Error::runtime(format!(
+            "as_strided: Negative strides are not supported at the moment, got strides: {stride:?}"
+        )));
     }
     let offset = storage_offset.unwrap_or(from.offset as i64);
     if offset < 0 {
@@ -46,7 +48,9 @@ fn strided_view(x: &Tensor, from: &Layout, to: &Layout) -> Result<Tensor> {
     layout.check_fits(elements)?;
     let (from_, to_) = (from.clone(), to.clone());
     // Of a tensor that is laid out otherwise, such as a gradient, there is no such view, but there are its values.
-    let replay = move |b: &Tensor| if b.strides() == from_.strides { strided_view(b, &from_, &to_) } else { relay(b, &from_, &to_, &from_) };
+    let replay = move |b: &Tensor| {
+        if b.strides() == from_.strides { strided_view(b, &from_, &to_) } else { relay(b, &from_, &to_, &from_) }
+    };
     super::view_as(x, layout, replay, |_| {
         let (from, to) = (from.clone(), to.clone());
         grad_fn(move |_, g| Ok([Some(relay(g, &to, &from, &from)?)]))
@@ -133,7 +137,10 @@ pub fn unfold(x: &Tensor, dimension: i64, size: i64, step: i64) -> Result<Tensor
     // The gradient does not depend on where x lies: it is as for a contiguous tensor.
     let whole = Layout::contiguous(&layout.shape);
     let windows = whole.unfold(d, n, by);
-    super::view_as(x, layout.unfold(d, n, by), move |b| unfold(b, d as i64, size, step), |_| {
-        grad_fn(move |_, g| Ok([Some(relay(g, &windows, &whole, &whole)?)]))
-    })
+    super::view_as(
+        x,
+        layout.unfold(d, n, by),
+        move |b| unfold(b, d as i64, size, step),
+        |_| grad_fn(move |_, g| Ok([Some(relay(g, &windows, &whole, &whole)?)])),
+    )
 }

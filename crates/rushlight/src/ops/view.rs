@@ -4,8 +4,26 @@ use super::*;
 use crate::autograd::{grad_fn, inplace};
 
 ops![
-    reshape, reshape_as, view, view_dtype, view_as_shape, expand, expand_as, broadcast_to, squeeze, squeeze_dim, unsqueeze, squeeze_, squeeze_dim_,
-    unsqueeze_, flatten, unflatten, ravel, atleast_1d, atleast_2d, atleast_3d
+    reshape,
+    reshape_as,
+    view,
+    view_dtype,
+    view_as_shape,
+    expand,
+    expand_as,
+    broadcast_to,
+    squeeze,
+    squeeze_dim,
+    unsqueeze,
+    squeeze_,
+    squeeze_dim_,
+    unsqueeze_,
+    flatten,
+    unflatten,
+    ravel,
+    atleast_1d,
+    atleast_2d,
+    atleast_3d
 ];
 
 /// Sizes for `numel` elements from a list in which one entry may be -1.
@@ -21,7 +39,9 @@ pub(crate) fn infer_sizes(shape: &[i64], numel: usize) -> Result<Dims> {
         1 if known == 0 && numel == 0 => Err(Error::runtime(format!(
             "cannot reshape tensor of 0 elements into shape {shape:?} because the unspecified dimension size -1 can be any value and is ambiguous"
         ))),
-        1 if known != 0 && numel % known == 0 => Ok(shape.iter().map(|&d| if d == -1 { numel / known } else { d as usize }).collect()),
+        1 if known != 0 && numel % known == 0 => {
+            Ok(shape.iter().map(|&d| if d == -1 { numel / known } else { d as usize }).collect())
+        }
         1 => Err(invalid()),
         _ => Err(Error::runtime("only one dimension can be inferred")),
     }
@@ -59,7 +79,12 @@ pub(crate) fn reshaped(y: Tensor, shape: &[usize]) -> Result<Tensor> {
 pub fn unsqueeze(x: &Tensor, dim: i64) -> Result<Tensor> {
     let at = super::dim(dim, x.rank() + 1)?;
     let shape = as_i64(&x.shape());
-    view_as(x, x.layout().unsqueeze(at), move |b| unsqueeze(b, at as i64), |_| grad_fn(move |_, g| Ok([Some(reshape(g, &shape)?)])))
+    view_as(
+        x,
+        x.layout().unsqueeze(at),
+        move |b| unsqueeze(b, at as i64),
+        |_| grad_fn(move |_, g| Ok([Some(reshape(g, &shape)?)])),
+    )
 }
 
 /// Returns `input` with its dimensions of size one repeated, without copying; -1 keeps a size.
@@ -146,7 +171,10 @@ pub fn view_dtype(x: &Tensor, dtype: DType) -> Result<Tensor> {
     let mut data = x.data();
     data.wrapped = false;
     if dtype == DType::Bool && data.dtype != DType::Bool {
-        return Err(Error::not_implemented(format!("view: elements of dtype {} cannot be viewed as bool; use to(bool)", data.dtype)));
+        return Err(Error::not_implemented(format!(
+            "view: elements of dtype {} cannot be viewed as bool; use to(bool)",
+            data.dtype
+        )));
     }
     let (old, new) = (data.dtype.size(), dtype.size());
     let names = format!("{} as {}", data.dtype.scalar_type_name(), dtype.scalar_type_name());
@@ -156,7 +184,9 @@ pub fn view_dtype(x: &Tensor, dtype: DType) -> Result<Tensor> {
         };
         if data.layout.strides[last] != 1 {
             let stride = data.layout.strides[last];
-            return Err(Error::runtime(format!("self.stride(-1) must be 1 to view {names} (different element sizes), but got {stride}")));
+            return Err(Error::runtime(format!(
+                "self.stride(-1) must be 1 to view {names} (different element sizes), but got {stride}"
+            )));
         }
         data.layout = scaled_layout(&data.layout, old, new, &names)?;
     }
