@@ -86,7 +86,7 @@ unsafe fn gather_lines<T: Copy + Sync, I: Index>(
     let [xs, is, os] = grid.inner();
     let (x, index, out) = (Ptr(x), Ptr(index), &*out);
     pool::for_ranges(grid.len(), GRAIN, |range| {
-        grid.runs(range, |[xa, ia, oa], n| {
+        grid.runs(range, &mut |[xa, ia, oa], n| {
             for j in 0..n as isize {
                 // SAFETY: positions of one index in three layouts; `i` was checked. Tasks write disjoint ranges of `out`.
                 unsafe {
@@ -122,7 +122,7 @@ unsafe fn check<I: Index>(index: *const I, layout: &Layout, wrap: usize, dim: us
     let bad = AtomicBool::new(false);
     pool::for_ranges(grid.len(), GRAIN, |range| {
         let mut any = false;
-        grid.runs(range, |[at], n| {
+        grid.runs(range, &mut |[at], n| {
             for j in 0..n as isize {
                 // SAFETY: a position of the layout.
                 any |= out_of_range(unsafe { index.get().offset(at + j * step).read() }.get());
@@ -218,7 +218,7 @@ unsafe fn scatter_lines<T: Copy + Sync, I: Index>(
         }
         let grid = Grid::new(&shape, [&il.strides, &sl.strides, &destination]);
         let [is, ss, os] = grid.inner();
-        grid.runs(0..grid.len(), |[ia, sa, oa], n| {
+        grid.runs(0..grid.len(), &mut |[ia, sa, oa], n| {
             for j in 0..n as isize {
                 // SAFETY: positions of one index in three layouts; `i` was checked. Tasks differ in `axis`, so no two of them
                 // meet in an element of `out`.
@@ -320,7 +320,7 @@ unsafe fn take_rows<T: Copy + Sync>(x: *const T, from: &[isize], rows: &Rows, ou
         let (first, piece) = (range.start / pieces, range.start % pieces);
         let block = if pieces == 1 { range } else { first..first + 1 };
         rows.each(block, |row, at| {
-            rows.rest.runs(columns(piece), |[xa, oa], n| {
+            rows.rest.runs(columns(piece), &mut |[xa, oa], n| {
                 // SAFETY: `from[row]` was checked, the rest follows both layouts; tasks write disjoint parts of `out`.
                 unsafe {
                     let src = x.get().offset(from[row] + xa);
@@ -374,7 +374,7 @@ unsafe fn put_rows<T: Copy + Sync>(src: *const T, to: &[isize], rows: &Rows, out
     let columns = if to.len() * width <= GRAIN { width } else { PUT_COLUMNS.max(GRAIN / to.len()) };
     pool::for_ranges(width, columns, |range| {
         rows.each(0..to.len(), |row, at| {
-            rows.rest.runs(range.clone(), |[oa, sa], n| {
+            rows.rest.runs(range.clone(), &mut |[oa, sa], n| {
                 // SAFETY: `to[row]` was checked, the rest follows both layouts; tasks own disjoint columns of `out`.
                 unsafe {
                     let from = src.get().offset(at + sa);
@@ -404,7 +404,7 @@ pub fn nonzero(x: View) -> Result<Vec<i64>> {
         let mut found = Vec::new();
         let task = range.start / GRAIN;
         let mut number = range.start as i64;
-        grid.runs(range, |[at], n| {
+        grid.runs(range, &mut |[at], n| {
             for j in 0..n as isize {
                 // SAFETY: a position of x's layout.
                 if unsafe { x.ptr::<T>().offset(at + j * step).read() }.is_true() {

@@ -35,7 +35,10 @@ impl<const N: usize> Grid<N> {
         self.dims.len() == 1 && (self.dims[0] <= 1 || self.strides[k][0] == 1)
     }
     /// Calls `f(positions of the first element, length)` for the runs that make up elements `range`, in order.
-    pub(crate) fn runs(&self, range: Range<usize>, mut f: impl FnMut([isize; N], usize)) {
+    ///
+    /// One call through a pointer for each run, so that this loop is compiled once and not for every kernel and dtype.
+    #[inline(never)]
+    pub(crate) fn runs(&self, range: Range<usize>, f: &mut dyn FnMut([isize; N], usize)) {
         if range.is_empty() {
             return;
         }
@@ -74,7 +77,7 @@ impl<const N: usize> Grid<N> {
     /// Calls `f(positions)` for each of the elements `range`, in order.
     pub(crate) fn each(&self, range: Range<usize>, mut f: impl FnMut([isize; N])) {
         let inner = self.inner();
-        self.runs(range, |mut at, n| {
+        self.runs(range, &mut |mut at, n| {
             for _ in 0..n {
                 f(at);
                 (0..N).for_each(|k| at[k] += inner[k]);

@@ -101,7 +101,7 @@ fn columns<F: Fold>(x: View, outer: &Grid<2>, reduced: &Grid<1>, inner: &Grid<2>
                 row += 1;
             });
             let mut positions = position.iter();
-            inner.runs(columns, |[_, at], n| {
+            inner.runs(columns, &mut |[_, at], n| {
                 for (j, p) in (0..n as isize).zip(&mut positions) {
                     // SAFETY: a position of out's layout, which holds i64; tasks own disjoint columns.
                     unsafe { out.ptr::<i64>().offset(to + at + j * step).write(*p) };

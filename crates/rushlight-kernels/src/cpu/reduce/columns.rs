@@ -68,7 +68,7 @@ pub(super) fn fold<F: Fold>(x: View, outer: &Grid<2>, reduced: &Grid<1>, inner: 
 fn write<F: Fold>(out: &ViewMut, to: isize, inner: &Grid<2>, range: Range<usize>, acc: &[F::Acc]) {
     let [_, step] = inner.inner();
     let mut acc = acc.iter();
-    inner.runs(range, |[_, at], n| {
+    inner.runs(range, &mut |[_, at], n| {
         for (j, a) in (0..n as isize).zip(&mut acc) {
             // SAFETY: a position of out's layout; tasks own disjoint columns.
             unsafe { out.ptr::<F::Out>().offset(to + at + j * step).write(F::lower(*a)) };
@@ -124,7 +124,7 @@ pub(super) fn columns_of<'a, T: Copy>(inner: &Grid<2>, first: *const T, range: R
     }
     buffer.clear();
     let [step, _] = inner.inner();
-    inner.runs(range, |[at, _], n| {
+    inner.runs(range, &mut |[at, _], n| {
         // SAFETY: positions of the row, within x.
         buffer.extend((0..n as isize).map(|j| unsafe { first.offset(at + j * step).read() }));
     });

@@ -85,7 +85,7 @@ impl<'a, F: Fold> Group<'a, F> {
         self.scratch.clear();
         self.scratch.reserve(n);
         let [step] = self.grid.inner();
-        self.grid.runs(range, |[at], n| {
+        self.grid.runs(range, &mut |[at], n| {
             // SAFETY: positions of the group, within x.
             self.scratch.extend((0..n as isize).map(|j| unsafe { first.offset(at + j * step).read() }));
         });
@@ -134,7 +134,7 @@ fn short_groups<F: Fold>(x: View, kept: &Grid<2>, reduced: &Grid<1>, out: &ViewM
     reduced.each(0..reduced.len(), |[at]| *slots.next().expect("the group is short") = at);
     let offsets = &offsets[..reduced.len()];
     let [xs, os] = kept.inner();
-    kept.runs(range, |[xa, oa], n| {
+    kept.runs(range, &mut |[xa, oa], n| {
         for start in (0..n).step_by(SIDE) {
             let width = SIDE.min(n - start);
             let first = x.ptr::<F::In>().wrapping_offset(xa + start as isize * xs);
