@@ -17,7 +17,7 @@ pub(crate) trait Body {
 #[inline]
 pub(crate) fn run<B: Body>(body: B) -> B::Out {
     #[cfg(target_arch = "x86_64")]
-    if level() == Level::Avx2 {
+    if level() >= Level::Avx2 {
         #[target_feature(enable = "avx2,fma,f16c,bmi1,bmi2")]
         fn wide<B: Body>(body: B) -> B::Out {
             body.run::<Avx2>()

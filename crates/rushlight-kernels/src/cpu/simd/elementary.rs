@@ -243,7 +243,8 @@ fn erfc_positive<S: Isa>(z: f64, zz: f64) -> f64 {
     let (a, b) = (z + 3.0, fma64::<S>(2.0, z, 1.0));
     let d = 1.0 / (a * b);
     let t = (z - 3.0) * b * d;
-    let q = poly64::<S, 13>(
+    // In two halves: the compiler does not unroll longer loops early enough to vectorise around them, and the halves overlap.
+    let low = poly64::<S, 7>(
         t,
         [
             1.253_008_058_239_070_9,
@@ -253,6 +254,11 @@ fn erfc_positive<S: Isa>(z: f64, zz: f64) -> f64 {
             -0.119_273_717_291_264_27,
             0.068_307_295_812_407_846,
             -0.023_770_635_953_708_996,
+        ],
+    );
+    let high = poly64::<S, 6>(
+        t,
+        [
             0.002_534_111_512_637_335_7,
             0.001_893_280_594_138_995_4,
             -0.000_791_794_165_741_702_55,
@@ -261,6 +267,8 @@ fn erfc_positive<S: Isa>(z: f64, zz: f64) -> f64 {
             3.389_440_302_942_412_8e-5,
         ],
     );
+    let t2 = t * t;
+    let q = fma64::<S>(high, t2 * t2 * t2 * t, low);
     let y = q * a * d * exp64::<S>(-zz);
     if z > 10.6 { 0.0 } else { y }
 }

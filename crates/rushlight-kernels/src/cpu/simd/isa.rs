@@ -138,6 +138,12 @@ isa! {
     Avx2, fma: true, #[target_feature(enable = "avx2,fma,f16c,bmi1,bmi2")]
 }
 
+#[cfg(target_arch = "x86_64")]
+isa! {
+    /// AVX-512, for bodies that arithmetic bounds. Its results have AVX2's bits.
+    Avx512, fma: true, #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma,f16c,bmi1,bmi2")]
+}
+
 /// What this machine offers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
@@ -145,6 +151,8 @@ pub enum Level {
     Baseline,
     /// AVX2 with FMA and F16C.
     Avx2,
+    /// AVX-512 (F, VL, DQ, BW).
+    Avx512,
 }
 
 /// The best level of this machine, looked up once.
@@ -157,7 +165,8 @@ pub fn level() -> Level {
 fn detect() -> Level {
     #[cfg(target_arch = "x86_64")]
     if ["avx2", "fma", "f16c", "bmi1", "bmi2"].iter().all(|f| has(f)) {
-        return Level::Avx2;
+        let wide = ["avx512f", "avx512vl", "avx512dq", "avx512bw"].iter().all(|f| has(f));
+        return if wide { Level::Avx512 } else { Level::Avx2 };
     }
     Level::Baseline
 }
@@ -170,15 +179,19 @@ fn has(feature: &str) -> bool {
         "f16c" => is_x86_feature_detected!("f16c"),
         "bmi1" => is_x86_feature_detected!("bmi1"),
         "bmi2" => is_x86_feature_detected!("bmi2"),
+        "avx512f" => is_x86_feature_detected!("avx512f"),
+        "avx512vl" => is_x86_feature_detected!("avx512vl"),
+        "avx512dq" => is_x86_feature_detected!("avx512dq"),
+        "avx512bw" => is_x86_feature_detected!("avx512bw"),
         _ => false,
     }
 }
 
-/// Runs the block with `$S` standing for the best instruction set of this machine.
+/// Runs the block with `$S` standing for the best instruction set of this machine that every body is compiled for.
 macro_rules! with_isa {
     ($S:ident => $body:expr) => {{
         #[cfg(target_arch = "x86_64")]
-        if $crate::cpu::simd::isa::level() == $crate::cpu::simd::isa::Level::Avx2 {
+        if $crate::cpu::simd::isa::level() >= $crate::cpu::simd::isa::Level::Avx2 {
             type $S = $crate::cpu::simd::isa::Avx2;
             return $body;
         }

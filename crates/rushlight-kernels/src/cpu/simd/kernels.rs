@@ -164,12 +164,37 @@ pub(crate) fn un(op: UnOp, dtype: DType) -> Option<Kernel> {
         UnOp::Sin if f32 => Some(turning::<SinRow>),
         UnOp::Cos if f32 => Some(turning::<CosRow>),
         UnOp::Sinc if f32 => Some(turning::<SincRow>),
+        _ if f32 => row(op),
         _ => with_isa!(S => un_rows::<S>(op, dtype)),
     }
 }
 
+/// The f32 kernel of a row.
 fn row(op: UnOp) -> Option<Kernel> {
-    with_isa!(S => un_rows::<S>(op, DType::F32))
+    wide(op).or_else(|| with_isa!(S => un_rows::<S>(op, DType::F32)))
+}
+
+/// AVX-512 kernels of the f32 rows that are worth their compile time.
+#[cfg(target_arch = "x86_64")]
+fn wide(op: UnOp) -> Option<Kernel> {
+    use super::isa::{Avx512 as S, Level, level};
+    macro_rules! rows {
+        ($($v:ident)*) => {
+            match op {
+                $(UnOp::$v => Some(S::un::<Float<un_rows::$v>, f32>()),)*
+                _ => None,
+            }
+        };
+    }
+    if level() < Level::Avx512 {
+        return None;
+    }
+    rows!(Exp Exp2 Expm1 Log Log2 Log10 Log1p Sin Cos Sinc Tanh Erf Erfc Sigmoid LogSigmoid Softplus Gelu GeluTanh Silu)
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn wide(_: UnOp) -> Option<Kernel> {
+    None
 }
 
 /// A function of an angle, whose vectorised body is good below `TURN_LIMIT` only.

@@ -11,6 +11,7 @@
 mod body;
 mod convert;
 mod elementary;
+mod gamma;
 mod int;
 mod isa;
 mod kernels;

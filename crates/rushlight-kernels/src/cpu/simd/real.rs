@@ -1,7 +1,7 @@
 //! Floating point arithmetic for the scalar table, over f32 and f64.
 
 use super::isa::Isa;
-use super::{elementary, special};
+use super::{elementary, gamma, special};
 use std::ops::{Add, Div, Mul, Neg, Rem, Sub};
 
 /// f32 and f64. Functions that take an instruction set are vectorised for f32; the others are calls.
@@ -224,7 +224,8 @@ macro_rules! shared {
         shared!($t, via libm f64: asinh acosh atanh lgamma);
         shared!($t, via special f64: erfinv digamma i0 i0e i1 i1e ndtri log_ndtr);
         shared!($t, two via libm f64: atan2 hypot);
-        shared!($t, two via special f64: igamma igammac polygamma zeta);
+        shared!($t, two via special f64: polygamma zeta);
+        shared!($t, two via gamma f64: igamma igammac);
     };
     ($t:ident, via std f64: $($f:ident)*) => {$(
         fn $f(self) -> $t { $t::$f(self) }

@@ -9,9 +9,9 @@ use smallvec::SmallVec;
 /// How the tiles of an operand lie in its buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Access {
-    /// Each tile is contiguous, and tile after tile.
+    /// Each tile is contiguous: whole rows that follow each other.
     Linear,
-    /// Each tile is a contiguous part of a row.
+    /// Each tile is contiguous: a part of a row.
     Row,
     /// All tiles are the same elements.
     Same,
@@ -27,7 +27,34 @@ pub(super) struct Operand {
     strides: Strides,
 }
 
-/// The walk through all elements. Tiles are either parts of rows, or several whole rows where rows are short.
+/// How elements are divided into tiles.
+enum Tiling {
+    /// Parts of rows, so many per row.
+    Parts(usize),
+    /// Several whole rows, where rows are short.
+    Rows,
+    /// Blocks over the last dimension and another, where an operand is dense along that one: a transposition. By rows, each of its
+    /// elements would touch a cache line of its own.
+    Blocks {
+        /// The other dimension.
+        dim: usize,
+        /// Sizes of a block along it and along the last.
+        sizes: [usize; 2],
+        /// Numbers of blocks.
+        counts: [usize; 2],
+    },
+}
+
+/// One block.
+struct Block {
+    /// Where it begins, along the dimensions outside, the other dimension, and the last.
+    outer: usize,
+    begin: [usize; 2],
+    /// Its sizes, cut off at the ends.
+    sizes: [usize; 2],
+}
+
+/// The walk through all elements.
 pub(super) struct Geometry {
     dims: Dims,
     /// Inputs, then outputs.
@@ -35,8 +62,7 @@ pub(super) struct Geometry {
     pub(super) numel: usize,
     /// Elements per tile; the last of a row (or of all) may be shorter.
     pub(super) tile: usize,
-    /// Tiles per row, or `None` where tiles are whole rows.
-    per_row: Option<usize>,
+    tiling: Tiling,
     pub(super) tiles: usize,
 }
 
@@ -64,59 +90,69 @@ impl Geometry {
                 collapse(&shape, &strides.iter().map(|s| s.as_slice()).collect::<SmallVec<[&[isize]; 4]>>())
             }
         };
-        let inner = dims[dims.len() - 1];
         let numel: usize = dims.iter().product();
         let limit = SLOT / program.dtypes.iter().map(|&d| register_size(d)).max().unwrap_or(8);
-        let (tile, per_row, tiles) = if dims.len() == 1 || inner * 2 > limit {
-            // Parts of equal length, in whole vectors.
-            let per_row = inner.div_ceil(limit);
-            let tile = inner.div_ceil(per_row).next_multiple_of(16).min(limit);
-            let per_row = inner.div_ceil(tile);
-            (tile, Some(per_row), numel / inner * per_row)
-        } else {
-            let tile = limit / inner * inner;
-            (tile, None, numel.div_ceil(tile))
-        };
+        let (tile, tiling, tiles) = tiling(&dims, &strides, limit);
         let operands = views
             .iter()
             .zip(strides)
-            .map(|(v, strides)| Operand { start: start(v), dtype: v.dtype, access: access(&dims, &strides, per_row), strides })
+            .map(|(v, strides)| Operand { start: start(v), dtype: v.dtype, access: access(&dims, &strides, &tiling), strides })
             .collect();
-        Geometry { dims, operands, numel, tile, per_row, tiles }
+        Geometry { dims, operands, numel, tile, tiling, tiles }
+    }
+
+    fn width(&self) -> usize {
+        self.dims[self.dims.len() - 1]
     }
 
     /// Elements in tile `t`.
     pub(super) fn tile_len(&self, t: usize) -> usize {
-        match self.per_row {
-            Some(1) => self.dims[self.dims.len() - 1],
-            Some(p) => self.tile.min(self.dims[self.dims.len() - 1] - t % p * self.tile),
-            None => self.tile.min(self.numel - t * self.tile),
+        match self.tiling {
+            Tiling::Parts(1) => self.width(),
+            Tiling::Parts(p) => self.tile.min(self.width() - t % p * self.tile),
+            Tiling::Rows => self.tile.min(self.numel - t * self.tile),
+            Tiling::Blocks { dim, sizes, counts } => {
+                let block = self.block(t, dim, sizes, counts);
+                block.sizes[0] * block.sizes[1]
+            }
         }
     }
 
-    /// Row and column at which tile `t` begins.
-    fn begin(&self, t: usize) -> (usize, usize) {
-        match self.per_row {
-            Some(1) => (t, 0),
-            Some(p) => (t / p, t % p * self.tile),
-            None => (t * (self.tile / self.dims[self.dims.len() - 1]), 0),
+    fn block(&self, t: usize, dim: usize, sizes: [usize; 2], counts: [usize; 2]) -> Block {
+        let begin = [t / counts[1] % counts[0] * sizes[0], t % counts[1] * sizes[1]];
+        let left = [self.dims[dim] - begin[0], self.width() - begin[1]];
+        Block { outer: t / (counts[0] * counts[1]), begin, sizes: [sizes[0].min(left[0]), sizes[1].min(left[1])] }
+    }
+
+    /// The row in which tile `t` begins (not of blocks).
+    fn row(&self, t: usize) -> usize {
+        match self.tiling {
+            Tiling::Parts(p) => t / p,
+            _ => t * (self.tile / self.width()),
         }
     }
 
     /// First element of tile `t` of operand `o`.
     pub(super) fn tile_ptr(&self, o: usize, t: usize) -> *mut u8 {
         let x = &self.operands[o];
-        let (mut row, col) = self.begin(t);
         let inner = self.dims.len() - 1;
-        let at = if x.access == Access::Linear {
-            (row * self.dims[inner] + col) as isize
-        } else {
-            let mut at = col as isize * x.strides[inner];
-            for d in (0..inner).rev() {
+        // Along the outer dimensions except `skip`, then along the others.
+        let along = |mut row: usize, skip: usize| {
+            let mut at = 0;
+            for d in (0..inner).rev().filter(|&d| d != skip) {
                 at += (row % self.dims[d]) as isize * x.strides[d];
                 row /= self.dims[d];
             }
             at
+        };
+        let at = match self.tiling {
+            Tiling::Blocks { dim, sizes, counts } => {
+                let b = self.block(t, dim, sizes, counts);
+                along(b.outer, dim) + b.begin[0] as isize * x.strides[dim] + b.begin[1] as isize * x.strides[inner]
+            }
+            Tiling::Parts(p) => along(t / p, inner) + (t % p * self.tile) as isize * x.strides[inner],
+            Tiling::Rows if x.access == Access::Linear => (t * self.tile) as isize,
+            Tiling::Rows => along(self.row(t), inner),
         };
         x.start.wrapping_offset(at * x.dtype.size() as isize)
     }
@@ -148,30 +184,62 @@ impl Geometry {
         unsafe {
             if matches!(x.access, Access::Linear | Access::Row) {
                 strided::row(size, at, 1, n, mv);
-            } else if self.per_row.is_some() {
-                strided::row(size, at, x.strides[inner], n, mv);
-            } else {
-                strided::rows(size, at, &self.dims, &x.strides, self.begin(t).0, n, mv);
+                return;
+            }
+            match self.tiling {
+                Tiling::Parts(_) => strided::row(size, at, x.strides[inner], n, mv),
+                Tiling::Rows => strided::rows(size, at, &self.dims, &x.strides, self.row(t), n, mv),
+                Tiling::Blocks { dim, sizes, counts } => {
+                    let b = self.block(t, dim, sizes, counts);
+                    strided::rows(size, at, &b.sizes, &[x.strides[dim], x.strides[inner]], 0, n, mv);
+                }
             }
         }
     }
 }
 
-fn access(dims: &[usize], strides: &[isize], per_row: Option<usize>) -> Access {
+/// Elements per tile, how tiles are made, and their number.
+fn tiling(dims: &[usize], strides: &[Strides], limit: usize) -> (usize, Tiling, usize) {
     let inner = dims.len() - 1;
-    let mut expected = 1isize;
-    let linear = dims.iter().zip(strides).rev().all(|(&d, &s)| {
-        let fits = s == expected;
-        expected *= d as isize;
-        fits
-    });
-    if linear {
-        return Access::Linear;
+    let (width, rows) = (dims[inner], dims[..inner].iter().product::<usize>());
+    // A dimension along which an operand is dense that is not along the last.
+    let dense = |s: &Strides| (0..inner).find(|&d| s[d].abs() == 1 && dims[d] >= 16 && s[inner].abs() >= 16);
+    if let Some(dim) = strides.iter().find_map(dense).filter(|_| width >= 16) {
+        let sizes = [if limit >= 1024 { 32 } else { 16 }, 32];
+        let counts = [dims[dim].div_ceil(sizes[0]), width.div_ceil(sizes[1])];
+        return (sizes[0] * sizes[1], Tiling::Blocks { dim, sizes, counts }, rows / dims[dim] * counts[0] * counts[1]);
     }
-    if per_row.is_some() && strides[inner] == 1 {
-        return Access::Row;
+    if inner == 0 || width * 2 > limit {
+        // Parts of equal length, in whole vectors.
+        let tile = width.div_ceil(width.div_ceil(limit)).next_multiple_of(16).min(limit);
+        let per_row = width.div_ceil(tile);
+        (tile, Tiling::Parts(per_row), rows * per_row)
+    } else {
+        let tile = limit / width * width;
+        (tile, Tiling::Rows, (rows * width).div_ceil(tile))
     }
-    let outer_zero = strides[..inner].iter().all(|&s| s == 0);
-    // Tiles start at the same column only if they are whole rows; a splat is the same wherever it starts.
-    if outer_zero && (strides[inner] == 0 || per_row.is_none()) { Access::Same } else { Access::Strided }
+}
+
+fn access(dims: &[usize], strides: &[isize], tiling: &Tiling) -> Access {
+    let inner = dims.len() - 1;
+    let zero = |s: &[isize]| s.iter().all(|&s| s == 0);
+    if zero(strides) {
+        return Access::Same;
+    }
+    match tiling {
+        Tiling::Blocks { .. } => Access::Strided,
+        Tiling::Parts(_) if strides[inner] == 1 => Access::Row,
+        Tiling::Parts(_) => Access::Strided,
+        // Tiles of whole rows start at the first column.
+        Tiling::Rows if zero(&strides[..inner]) => Access::Same,
+        Tiling::Rows => {
+            let mut expected = 1isize;
+            let linear = dims.iter().zip(strides).rev().all(|(&d, &s)| {
+                let fits = s == expected;
+                expected *= d as isize;
+                fits
+            });
+            if linear { Access::Linear } else { Access::Strided }
+        }
+    }
 }
