@@ -84,7 +84,7 @@ pub fn mul(x: &Tensor, y: &Tensor) -> Result<Tensor> {
 /// Source: <https://docs.pytorch.org/docs/stable/generated/torch.div.html>
 #[op("(input, other, *, rounding_mode=None)", any, inplace, alias = ["divide"],
     samples = ["T(3, 4), T(3, 4, lo=0.5)", "T(3, 4), T(4, lo=0.5)", "T(2, 1), T(1, 3, lo=0.5)", "T(), 2.5", "T(0, 2), T(2)", "I(3), I(3, lo=1)",
-        "T(3), T(3, lo=0.5), rounding_mode='floor'", "T(3), T(3, lo=0.5), rounding_mode='trunc'"],
+        "T(3, dtype=float64), T(3, lo=0.5), rounding_mode='floor'", "T(3, dtype=float64), T(3, lo=0.5), rounding_mode='trunc'"],
     errors = [("T(3), T(4)", "must match the size of tensor b (4)"),
         ("T(3), T(3), rounding_mode='up'", "div expected rounding_mode to be one of None, 'trunc', or 'floor' but found 'up'")])]
 pub fn div(x: &Tensor, y: &Tensor, rounding_mode: Option<&str>) -> Result<Tensor> {

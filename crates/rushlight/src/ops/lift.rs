@@ -166,6 +166,12 @@ pub(crate) fn unsupported(dtype: DType) -> Error {
     Error::not_implemented(format!("\"{}\" not implemented for '{}'", crate::op::current_op(), dtype.scalar_type_name()))
 }
 
+/// Refuses operands whose common dtype is not a floating one, for ops to which PyTorch promotes no integers.
+pub(crate) fn floats_only(operands: &[&Tensor]) -> Result<()> {
+    let dtype = promote::result_type(operands);
+    if dtype.is_float() { Ok(()) } else { Err(unsupported(dtype)) }
+}
+
 fn common_shape(operands: &[Data]) -> Result<Dims> {
     let mut shape = operands.first().map(|d| d.layout.shape.clone()).unwrap_or_default();
     for d in operands.iter().skip(1) {
@@ -237,13 +243,21 @@ fn output_strides(shape: &Dims, ins: &[Data]) -> Strides {
     strides
 }
 
+/// The dtype that `op` computes in for operands of `dtype`: integers and bools go to the default float where it takes only floats.
+fn compute_dtype(accepts: impl Fn(DType) -> bool, dtype: DType) -> DType {
+    if dtype.is_float() || accepts(DType::I64) || accepts(DType::Bool) { dtype } else { promote::default_dtype() }
+}
+
+/// A number as an operand; it promotes as Python numbers do.
+pub(crate) fn num(value: impl Into<Scalar>) -> Tensor {
+    Tensor::wrapped_number(value.into())
+}
+
 /// `op(x)`; integers go to the default float where `op` takes only floats.
 pub(crate) fn unary(op: UnOp, x: &Tensor) -> Result<Tensor> {
     let mut k = Pointwise::new();
-    let mut a = k.input(x);
-    if !op.accepts(k.dtype(a)) && !k.dtype(a).is_float() && op.accepts(promote::default_dtype()) {
-        a = k.cast(promote::default_dtype(), a);
-    }
+    let a = k.input(x);
+    let a = k.cast(compute_dtype(|d| op.accepts(d), k.dtype(a)), a);
     let r = k.un(op, a)?;
     k.run(r)
 }
@@ -252,10 +266,7 @@ pub(crate) fn unary(op: UnOp, x: &Tensor) -> Result<Tensor> {
 pub(crate) fn binary(op: BinOp, a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let mut k = Pointwise::new();
     let (a, b) = (k.input(a), k.input(b));
-    let mut common = k.common();
-    if !op.accepts(common) && !common.is_float() && op.accepts(promote::default_dtype()) {
-        common = promote::default_dtype();
-    }
+    let common = compute_dtype(|d| op.accepts(d), k.common());
     let (a, b) = (k.cast(common, a), k.cast(common, b));
     let r = k.bin(op, a, b)?;
     k.run(r)

@@ -4,6 +4,7 @@
 //! has in common stands in [`lift`].
 //! Must not live here: loops over elements (they are kernels, one floor down), and locks (they are in `storage.rs`).
 
+pub(crate) mod formula;
 pub(crate) mod lift;
 mod operators;
 
@@ -54,10 +55,12 @@ pub mod scatter;
 pub mod slicing;
 pub mod softmaxes;
 pub mod sort;
+pub mod special;
 pub mod spots;
 pub mod strided;
 pub mod ternary;
 pub mod triangle;
+pub mod trigonometry;
 pub mod view;
 
 families![
@@ -90,10 +93,12 @@ families![
     slicing,
     softmaxes,
     sort,
+    special,
     spots,
     strided,
     ternary,
     triangle,
+    trigonometry,
     view
 ];
 

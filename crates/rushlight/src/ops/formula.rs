@@ -1,0 +1,419 @@
+//! Formulas: scalar mathematics over tensors, run in one pass.
+//!
+//! As ops, a derivative such as `g * (1 - y²)` is three passes with two temporaries; as a formula it is one program over `g` and `y`. Where
+//! the gradient must be differentiable itself (`create_graph`), the same steps run as ops. So a derivative is written once, is fast, and has
+//! derivatives of every order.
+//!
+//! Both ways take the same steps in the same dtype (half precision computes in float32 and is rounded once, at the end), so which one runs
+//! cannot be seen in the bits.
+
+use super::*;
+use crate::autograd::node::BackwardFn;
+use crate::autograd::{self, Save, grad_fn};
+use rushlight_kernels::dispatch;
+use std::cell::RefCell;
+
+/// One step of a formula: what it is made of, by the numbers of earlier steps.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Step {
+    Operand(u16),
+    Number(f64),
+    Un(UnOp, u16),
+    Bin(BinOp, u16, u16),
+    Tern(TernOp, u16, u16, u16),
+}
+
+/// Where the steps of a formula are written down while its closure runs.
+#[derive(Default)]
+pub(crate) struct Sheet(RefCell<SmallVec<[Step; 16]>>);
+
+impl Sheet {
+    fn push(&self, step: Step) -> Term<'_> {
+        let mut steps = self.0.borrow_mut();
+        steps.push(step);
+        Term { sheet: self, at: (steps.len() - 1) as u16 }
+    }
+    fn operands<const N: usize>(&self) -> [Term<'_>; N] {
+        std::array::from_fn(|i| self.push(Step::Operand(i as u16)))
+    }
+}
+
+/// A value in a formula. Copies are free; Rust's operators take terms and numbers.
+#[derive(Clone, Copy)]
+pub(crate) struct Term<'a> {
+    sheet: &'a Sheet,
+    at: u16,
+}
+
+/// What stands beside a term: another one, or a number.
+pub(crate) trait Operand<'a> {
+    fn term(self, sheet: &'a Sheet) -> Term<'a>;
+}
+impl<'a> Operand<'a> for Term<'a> {
+    fn term(self, _: &'a Sheet) -> Term<'a> {
+        self
+    }
+}
+impl<'a> Operand<'a> for f64 {
+    fn term(self, sheet: &'a Sheet) -> Term<'a> {
+        sheet.push(Step::Number(self))
+    }
+}
+
+macro_rules! functions {
+    (un: $($un:ident $row:ident),*; bin: $($bin:ident $row2:ident),*) => {
+        $(pub(crate) fn $un(self) -> Term<'a> { self.sheet.push(Step::Un(UnOp::$row, self.at)) })*
+        $(pub(crate) fn $bin(self, other: impl Operand<'a>) -> Term<'a> {
+            let other = other.term(self.sheet);
+            self.sheet.push(Step::Bin(BinOp::$row2, self.at, other.at))
+        })*
+    };
+}
+
+#[rustfmt::skip]
+impl<'a> Term<'a> {
+    functions! {
+        un: negative Neg, abs Abs, sign Sign, square Square, reciprocal Reciprocal, sqrt Sqrt, rsqrt Rsqrt, round Round,
+            exp Exp, exp2 Exp2, softplus Softplus, expm1 Expm1, log Log, log1p Log1p, sin Sin, cos Cos, sinh Sinh, cosh Cosh, tanh Tanh, sigmoid Sigmoid,
+            erfc Erfc, lgamma Lgamma, digamma Digamma, i0 I0, i0e I0e, i1 I1, i1e I1e, is_nan IsNan, is_finite IsFinite, not LogicalNot;
+        bin: plus Add, minus Sub, times Mul, over Div, floor_div FloorDiv, trunc_div TruncDiv, pow Pow, max Max, min Min, xlogy Xlogy,
+            polygamma Polygamma, zeta Zeta, eq Eq, lt Lt, le Le, gt Gt, ge Ge, and LogicalAnd, or LogicalOr
+    }
+    /// This truth value's choice.
+    pub(crate) fn select(self, yes: impl Operand<'a>, no: impl Operand<'a>) -> Term<'a> {
+        let (yes, no) = (yes.term(self.sheet), no.term(self.sheet));
+        self.sheet.push(Step::Tern(TernOp::Where, self.at, yes.at, no.at))
+    }
+    /// The same number for every element.
+    pub(crate) fn number(self, value: f64) -> Term<'a> {
+        value.term(self.sheet)
+    }
+}
+
+macro_rules! operators {
+    ($($trait:ident $method:ident $f:ident),*) => {$(
+        impl<'a, T: Operand<'a>> std::ops::$trait<T> for Term<'a> {
+            type Output = Term<'a>;
+            fn $method(self, other: T) -> Term<'a> { self.$f(other) }
+        }
+        impl<'a> std::ops::$trait<Term<'a>> for f64 {
+            type Output = Term<'a>;
+            fn $method(self, other: Term<'a>) -> Term<'a> { self.term(other.sheet).$f(other) }
+        }
+    )*};
+}
+operators!(Add add plus, Sub sub minus, Mul mul times, Div div over);
+
+impl<'a> std::ops::Neg for Term<'a> {
+    type Output = Term<'a>;
+    fn neg(self) -> Term<'a> {
+        self.negative()
+    }
+}
+
+/// The steps that lead to the wanted results, and no others.
+struct Formula {
+    steps: SmallVec<[Step; 16]>,
+    results: SmallVec<[u16; 3]>,
+}
+
+impl Formula {
+    fn new(sheet: &Sheet, results: impl Iterator<Item = u16>) -> Formula {
+        let written = sheet.0.borrow();
+        let mut results: SmallVec<[u16; 3]> = results.collect();
+        let mut used: SmallVec<[bool; 32]> = SmallVec::from_elem(false, written.len());
+        results.iter().for_each(|&r| used[r as usize] = true);
+        for (i, step) in written.iter().enumerate().rev() {
+            if used[i] {
+                step.parts().iter().for_each(|&p| used[p as usize] = true);
+            }
+        }
+        let mut number: SmallVec<[u16; 32]> = SmallVec::new();
+        let mut steps = SmallVec::new();
+        for (step, used) in written.iter().zip(used) {
+            number.push(steps.len() as u16);
+            if used {
+                steps.push(step.map(|p| number[p as usize]));
+            }
+        }
+        results.iter_mut().for_each(|r| *r = number[*r as usize]);
+        Formula { steps, results }
+    }
+
+    fn uses(&self, operand: usize) -> bool {
+        self.steps.contains(&Step::Operand(operand as u16))
+    }
+
+    /// The results as one program, without history.
+    fn run(&self, operands: &[Option<Tensor>]) -> Result<Vec<Tensor>> {
+        let mut k = Pointwise::new();
+        let mut loaded: SmallVec<[Option<rushlight_kernels::Reg>; 5]> = SmallVec::new();
+        for x in operands {
+            loaded.push(x.as_ref().map(|x| k.input(x)));
+        }
+        let result = k.common_float();
+        let dtype = result.compute();
+        let mut regs: SmallVec<[rushlight_kernels::Reg; 16]> = SmallVec::new();
+        for step in &self.steps {
+            let mut reg = |i: u16, wanted: DType| k.cast(wanted, regs[i as usize]);
+            let r = match *step {
+                Step::Operand(i) => loaded[i as usize].expect("what a formula uses was saved"),
+                Step::Number(v) => k.constant(v, dtype),
+                Step::Un(op, a) => {
+                    let a = reg(a, takes(op == UnOp::LogicalNot, dtype));
+                    k.un(op, a)?
+                }
+                Step::Bin(op, a, b) => {
+                    let d = takes(matches!(op, BinOp::LogicalAnd | BinOp::LogicalOr), dtype);
+                    let (a, b) = (reg(a, d), reg(b, d));
+                    k.bin(op, a, b)?
+                }
+                Step::Tern(op, a, b, c) => {
+                    let (a, b, c) = (reg(a, takes(op == TernOp::Where, dtype)), reg(b, dtype), reg(c, dtype));
+                    k.tern(op, a, b, c)?
+                }
+            };
+            regs.push(r);
+        }
+        let outs: SmallVec<[_; 3]> = self.results.iter().map(|&r| k.cast(result, regs[r as usize])).collect();
+        k.run_many(&outs)
+    }
+
+    /// The results by differentiable ops.
+    fn record(&self, operands: &[Option<Tensor>]) -> Result<Vec<Tensor>> {
+        let present: SmallVec<[&Tensor; 5]> = operands.iter().flatten().collect();
+        let result = promote::result_type(&present);
+        let dtype = result.compute();
+        let mut values: SmallVec<[Tensor; 16]> = SmallVec::new();
+        for step in &self.steps {
+            let v = |i: u16, wanted: DType| to_dtype(&values[i as usize], wanted);
+            let value = match *step {
+                Step::Operand(i) => operands[i as usize].clone().expect("what a formula uses was saved"),
+                Step::Number(v) => dispatch!(dtype, T => Tensor::scalar(Scalar::Float(v).to::<T>())),
+                Step::Un(op, a) => un_op(op, &v(a, takes(op == UnOp::LogicalNot, dtype))?)?,
+                Step::Bin(op, a, b) => {
+                    let d = takes(matches!(op, BinOp::LogicalAnd | BinOp::LogicalOr), dtype);
+                    bin_op(op, &v(a, d)?, &v(b, d)?)?
+                }
+                Step::Tern(op, a, b, c) => tern_op(op, &v(a, takes(op == TernOp::Where, dtype))?, &v(b, dtype)?, &v(c, dtype)?)?,
+            };
+            values.push(value);
+        }
+        // A constant gradient is still one per element.
+        let shape = operands[0].as_ref().expect("the first operand is the gradient").shape();
+        self.results.iter().map(|&r| expand_to(&to_dtype(&values[r as usize], result)?, &shape)).collect()
+    }
+}
+
+/// What a step takes: truth values, or numbers of the formula's dtype.
+fn takes(truth: bool, dtype: DType) -> DType {
+    if truth { DType::Bool } else { dtype }
+}
+
+impl Step {
+    fn parts(&self) -> SmallVec<[u16; 3]> {
+        match *self {
+            Step::Operand(_) | Step::Number(_) => SmallVec::new(),
+            Step::Un(_, a) => SmallVec::from_slice(&[a]),
+            Step::Bin(_, a, b) => SmallVec::from_slice(&[a, b]),
+            Step::Tern(_, a, b, c) => SmallVec::from_slice(&[a, b, c]),
+        }
+    }
+    fn map(self, f: impl Fn(u16) -> u16) -> Step {
+        match self {
+            Step::Operand(_) | Step::Number(_) => self,
+            Step::Un(op, a) => Step::Un(op, f(a)),
+            Step::Bin(op, a, b) => Step::Bin(op, f(a), f(b)),
+            Step::Tern(op, a, b, c) => Step::Tern(op, f(a), f(b), f(c)),
+        }
+    }
+}
+
+/// `f` of floating operands (integers go to the default float), in one pass; without history: the op gives it.
+pub(crate) fn compute<const N: usize>(
+    operands: [&Tensor; N],
+    f: impl for<'a> FnOnce([Term<'a>; N]) -> Term<'a>,
+) -> Result<Tensor> {
+    let sheet = Sheet::default();
+    let y = f(sheet.operands());
+    let formula = Formula::new(&sheet, [y.at].into_iter());
+    let operands = operands.map(|x| Some(x.clone()));
+    Ok(formula.run(&operands)?.pop().expect("one result was asked for"))
+}
+
+/// The derivative of an op with one result: from the gradient `g`, the inputs and the result, the gradient of each input. What no wanted
+/// gradient needs is not saved, and not computed.
+pub(crate) fn derivative<const N: usize>(
+    s: &Save,
+    inputs: [&Tensor; N],
+    f: impl for<'a> FnOnce(Term<'a>, [Term<'a>; N], Term<'a>) -> [Term<'a>; N],
+) -> BackwardFn {
+    let sheet = Sheet::default();
+    let [g, y] = sheet.operands();
+    let terms = std::array::from_fn(|i| sheet.push(Step::Operand(i as u16 + 2)));
+    let gradients = f(g, terms, y).map(|t| t.at);
+    let wanted: [bool; N] = std::array::from_fn(|i| s.needs(i));
+    let formula = Formula::new(&sheet, (0..N).filter(|&i| wanted[i]).map(|i| gradients[i]));
+    let mut saved: SmallVec<[Option<Saved>; 4]> = SmallVec::new();
+    saved.push(formula.uses(1).then(|| s.output()));
+    saved.extend(inputs.iter().enumerate().map(|(i, x)| formula.uses(i + 2).then(|| s.input(x))));
+    grad_fn(move |c, g| {
+        let mut operands: SmallVec<[Option<Tensor>; 5]> = SmallVec::new();
+        operands.push(Some(g.clone()));
+        for s in &saved {
+            operands.push(s.as_ref().map(|s| s.get(c)).transpose()?);
+        }
+        let present: SmallVec<[&Tensor; 5]> = operands.iter().flatten().collect();
+        let results = if autograd::is_recorded(&present) { formula.record(&operands)? } else { formula.run(&operands)? };
+        let mut results = results.into_iter();
+        Ok(wanted.map(|w| if w { results.next() } else { None }))
+    })
+}
+
+/// A unary op of the scalar table with its derivative: `f(g, x, y)` is the gradient of `x`, where `y` is the result.
+pub(crate) fn unary_with(
+    op: UnOp,
+    x: &Tensor,
+    f: impl for<'a> FnOnce(Term<'a>, Term<'a>, Term<'a>) -> Term<'a>,
+) -> Result<Tensor> {
+    unary(op, x)?.with_grad([x], |s| derivative(s, [x], |g, [x], y| [f(g, x, y)]))
+}
+
+/// A binary op of the scalar table with its derivative: `f(g, [x, y], z)` are the gradients of `x` and `y`, where `z` is the result.
+pub(crate) fn binary_with(
+    op: BinOp,
+    x: &Tensor,
+    y: &Tensor,
+    f: impl for<'a> FnOnce(Term<'a>, [Term<'a>; 2], Term<'a>) -> [Term<'a>; 2],
+) -> Result<Tensor> {
+    binary(op, x, y)?.with_grad([x, y], |s| derivative(s, [x, y], f))
+}
+
+/// The derivative of an op that is constant almost everywhere.
+pub(crate) fn no_slope<const N: usize>() -> BackwardFn {
+    grad_fn(|_, g| {
+        let zero = zeros_like(g, None)?;
+        Ok([(); N].map(|()| Some(zero.clone())))
+    })
+}
+
+/// The op of each unary primitive.
+fn un_op(op: UnOp, x: &Tensor) -> Result<Tensor> {
+    match op {
+        UnOp::Neg => neg(x),
+        UnOp::Abs => abs(x),
+        UnOp::Sign => sign(x),
+        UnOp::Square => square(x),
+        UnOp::Relu => relu(x),
+        UnOp::Ceil => ceil(x),
+        UnOp::Floor => floor(x),
+        UnOp::Round => round(x, 0),
+        UnOp::Trunc => trunc(x),
+        UnOp::Frac => frac(x),
+        UnOp::Reciprocal => reciprocal(x),
+        UnOp::Sqrt => sqrt(x),
+        UnOp::Rsqrt => rsqrt(x),
+        UnOp::Exp => exp(x),
+        UnOp::Exp2 => exp2(x),
+        UnOp::Expm1 => expm1(x),
+        UnOp::Log => log(x),
+        UnOp::Log2 => log2(x),
+        UnOp::Log10 => log10(x),
+        UnOp::Log1p => log1p(x),
+        UnOp::Sin => sin(x),
+        UnOp::Cos => cos(x),
+        UnOp::Tan => tan(x),
+        UnOp::Asin => asin(x),
+        UnOp::Acos => acos(x),
+        UnOp::Atan => atan(x),
+        UnOp::Sinh => sinh(x),
+        UnOp::Cosh => cosh(x),
+        UnOp::Tanh => tanh(x),
+        UnOp::Asinh => asinh(x),
+        UnOp::Acosh => acosh(x),
+        UnOp::Atanh => atanh(x),
+        UnOp::Erf => erf(x),
+        UnOp::Erfc => erfc(x),
+        UnOp::Erfinv => erfinv(x),
+        UnOp::Lgamma => lgamma(x),
+        UnOp::Digamma => digamma(x),
+        UnOp::I0 => i0(x),
+        UnOp::I0e => special_i0e(x),
+        UnOp::I1 => special_i1(x),
+        UnOp::I1e => special_i1e(x),
+        UnOp::Sinc => sinc(x),
+        UnOp::Sigmoid => sigmoid(x),
+        UnOp::LogSigmoid => logsigmoid(x),
+        UnOp::Softplus => softplus(x, 1.0, f64::INFINITY),
+        UnOp::Gelu => gelu(x, "none"),
+        UnOp::GeluTanh => gelu(x, "tanh"),
+        UnOp::Silu => silu(x),
+        UnOp::Ndtri => special_ndtri(x),
+        UnOp::LogNdtr => special_log_ndtr(x),
+        UnOp::IsNan => isnan(x),
+        UnOp::IsInf => isinf(x),
+        UnOp::IsFinite => isfinite(x),
+        UnOp::SignBit => signbit(x),
+        UnOp::LogicalNot => logical_not(x),
+        UnOp::BitNot => bitwise_not(x),
+    }
+}
+
+/// The op of each binary primitive.
+fn bin_op(op: BinOp, x: &Tensor, y: &Tensor) -> Result<Tensor> {
+    match op {
+        BinOp::Add => add(x, y, Scalar::Int(1)),
+        BinOp::Sub => sub(x, y, Scalar::Int(1)),
+        BinOp::Mul => mul(x, y),
+        BinOp::Max => maximum(x, y),
+        BinOp::Min => minimum(x, y),
+        BinOp::Fmax => fmax(x, y),
+        BinOp::Fmin => fmin(x, y),
+        BinOp::FloorDiv => div(x, y, Some("floor")),
+        BinOp::TruncDiv => div(x, y, Some("trunc")),
+        BinOp::Remainder => remainder(x, y),
+        BinOp::Fmod => fmod(x, y),
+        BinOp::Pow => pow(x, y),
+        BinOp::Div => div(x, y, None),
+        BinOp::Atan2 => atan2(x, y),
+        BinOp::Hypot => hypot(x, y),
+        BinOp::Copysign => copysign(x, y),
+        BinOp::Nextafter => nextafter(x, y),
+        BinOp::Logaddexp => logaddexp(x, y),
+        BinOp::Logaddexp2 => logaddexp2(x, y),
+        BinOp::Xlogy => xlogy(x, y),
+        BinOp::Xlog1py => special_xlog1py(x, y),
+        BinOp::Heaviside => heaviside(x, y),
+        BinOp::Igamma => igamma(x, y),
+        BinOp::Igammac => igammac(x, y),
+        // The order is a number in every formula.
+        BinOp::Polygamma => polygamma(x.try_item::<f64>()? as i64, y),
+        BinOp::Zeta => special_zeta(x, y),
+        BinOp::Gcd => gcd(x, y),
+        BinOp::Lcm => lcm(x, y),
+        BinOp::BitAnd => bitwise_and(x, y),
+        BinOp::BitOr => bitwise_or(x, y),
+        BinOp::BitXor => bitwise_xor(x, y),
+        BinOp::Shl => bitwise_left_shift(x, y),
+        BinOp::Shr => bitwise_right_shift(x, y),
+        BinOp::Eq => eq(x, y),
+        BinOp::Ne => ne(x, y),
+        BinOp::Lt => lt(x, y),
+        BinOp::Le => le(x, y),
+        BinOp::Gt => gt(x, y),
+        BinOp::Ge => ge(x, y),
+        BinOp::LogicalAnd => logical_and(x, y),
+        BinOp::LogicalOr => logical_or(x, y),
+        BinOp::LogicalXor => logical_xor(x, y),
+    }
+}
+
+/// The op of each ternary primitive.
+fn tern_op(op: TernOp, x: &Tensor, y: &Tensor, z: &Tensor) -> Result<Tensor> {
+    match op {
+        TernOp::Where => where_(x, y, z),
+        TernOp::Clamp => minimum(&maximum(x, y)?, z),
+        TernOp::Lerp => lerp(x, y, z),
+        TernOp::MulAdd => add(&mul(x, y)?, z, Scalar::Int(1)),
+    }
+}
