@@ -1,11 +1,10 @@
 //! Padding.
 
-use super::creation::filled;
 use super::*;
 use crate::autograd::grad_fn;
 use rushlight_kernels::backend::ViewMut;
 
-ops![];
+ops![pad];
 
 /// What is added before and after each dimension; negative numbers take elements away.
 pub(super) type Margins = SmallVec<[(isize, isize); 6]>;
@@ -65,4 +64,125 @@ fn fill_margins(out: &mut ViewMut, starts: &[usize], inner: &[usize], value: Sca
         rest = rest.narrow(d, at, n);
     }
     Ok(())
+}
+
+/// Where the elements beyond the ends come from.
+#[derive(Clone, Copy, PartialEq)]
+enum Mode {
+    /// The image mirrored at its first and last element, which are not repeated.
+    Reflect,
+    /// The first and the last element.
+    Replicate,
+    /// The image again.
+    Circular,
+}
+
+impl Mode {
+    fn check(self, x: &Tensor, d: usize, (before, after): (isize, isize)) -> Result<()> {
+        let (shape, n) = (x.shape(), x.shape()[d] as i128);
+        let widest = before.max(after) as i128;
+        match self {
+            Mode::Reflect if widest >= n && widest > 0 => Err(Error::runtime(format!(
+                "Padding size should be less than the corresponding input dimension, but got: padding ({before}, {after}) at dimension {d} of input {shape:?}"
+            ))),
+            Mode::Circular if widest > n => Err(Error::runtime(format!(
+                "Padding value causes wrapping around more than once: padding ({before}, {after}) at dimension {d} of input {shape:?}"
+            ))),
+            Mode::Replicate if widest > 0 && n == 0 => Err(Error::runtime(format!(
+                "Expected non-zero size for padded dimensions, but input has sizes {shape:?} with dimension {d} being empty"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Which of `n` elements stands at position `i`, counted from the first; `i` lies within what `check` allows.
+    fn source(self, i: i64, n: i64) -> i64 {
+        let last = n - 1;
+        match self {
+            Mode::Reflect if i < 0 => -i,
+            Mode::Reflect if i > last => 2 * last - i,
+            Mode::Replicate => i.clamp(0, last),
+            Mode::Circular => i.rem_euclid(n),
+            Mode::Reflect => i,
+        }
+    }
+
+    fn pad(self, x: &Tensor, margins: &[(isize, isize)]) -> Result<Tensor> {
+        let shape = x.shape();
+        let mut result = Dims::new();
+        for (d, &margin) in margins.iter().enumerate() {
+            result.push(padded_size(&shape, d, margin)?);
+            self.check(x, d, margin)?;
+        }
+        let mut y = x.clone();
+        for (d, &(before, after)) in margins.iter().enumerate() {
+            if (before, after) != (0, 0) {
+                let n = shape[d] as i64;
+                let sources: Vec<i64> = (0..result[d] as i64).map(|i| self.source(i - before as i64, n)).collect();
+                y = index_select(&y, d as i64, &Tensor::try_from_vec(sources, result[d])?)?;
+            }
+        }
+        Ok(y)
+    }
+}
+
+/// The margins of all dimensions from PyTorch's list: last dimension first, before and after.
+fn margins_of(rank: usize, pad: &[i64]) -> Result<Margins> {
+    if !pad.len().is_multiple_of(2) {
+        return Err(Error::runtime(format!("Padding length must be divisible by 2, but got {pad:?}")));
+    }
+    if pad.len() > 2 * rank {
+        return Err(Error::runtime(format!(
+            "Padding length should be less than or equal to two times the input dimension but got padding length {} and input of dimension {rank}",
+            pad.len()
+        )));
+    }
+    let mut margins = Margins::from_elem((0, 0), rank);
+    for (i, pair) in pad.chunks(2).enumerate() {
+        margins[rank - 1 - i] = (pair[0] as isize, pair[1] as isize);
+    }
+    Ok(margins)
+}
+
+/// Returns `input` with elements added at the ends of its last dimensions, or taken away where a number is negative.
+///
+/// `pad` is `(before, after)` of the last dimension, then of the one before it, and so on. `mode` says what is added: `"constant"` adds `value`
+/// (0), `"reflect"` the image mirrored at its outermost elements, `"replicate"` the outermost elements, `"circular"` the image's other end. All
+/// but `"constant"` take one to three spatial dimensions, behind channels and perhaps a batch, and pad all of them.
+///
+/// Source: <https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.pad.html>
+#[op("(input, pad, mode='constant', value=None)", nn, any,
+    samples = ["T(2, 3), [1, 2]", "T(2, 3), [1, 0, 0, 2], 'constant', 1.5", "T(4), [1, -2]", "T(2, 2, 3), [-1, 1, 2, -1, 0, 1], value=-1.0", "T(0, 2), [0, 0, 1, 1]",
+        "T(), []", "B(3), [1, 1]", "T(1, 2, 4), [2, 1], 'reflect'", "T(1, 2, 3, 4), [1, 2, 0, 1], mode='reflect'", "T(2, 3), [4, -1], 'replicate'",
+        "T(1, 1, 2, 2, 3), [1, 0, 2, 1, 0, 1], 'replicate'", "T(2, 3, 4), [1, 2, 3, 0], 'circular'", "T(0, 2, 3), [1, 1], 'circular'"],
+    errors = [("T(3), [1]", "Padding length must be divisible by 2"),
+        ("T(3), [1, 1, 1, 1]", "Padding length should be less than or equal to two times the input dimension but got padding length 4 and input of dimension 1"),
+        ("T(3), [-2, -2]", "resulted in a negative output size"), ("T(3), [1, 1], 'mirror'", "Unrecognised padding mode mirror"),
+        ("T(3), [1, 1], 'reflect'", "Padding size 2 is not supported for 1D input tensor."),
+        ("T(2, 3), [3, 1], 'reflect'", "Padding size should be less than the corresponding input dimension, but got: padding (3, 1) at dimension 1 of input [2, 3]"),
+        ("T(2, 3), [4, 1], 'circular'", "Padding value causes wrapping around more than once"),
+        ("T(2, 3), [1, 1], 'reflect', 1.0", "Padding mode \"reflect\" doesn't take in value argument")])]
+pub fn pad(x: &Tensor, pad: &[i64], mode: &str, value: Option<f64>) -> Result<Tensor> {
+    let rank = x.rank();
+    let margins = margins_of(rank, pad)?;
+    let mode_of_images = match mode {
+        "constant" => return pad_constant(x, &margins, Scalar::Float(value.unwrap_or(0.0))),
+        "reflect" => Mode::Reflect,
+        "replicate" => Mode::Replicate,
+        "circular" => Mode::Circular,
+        _ => return Err(Error::not_implemented(format!("Unrecognised padding mode {mode}"))),
+    };
+    if value.is_some_and(|v| v != 0.0) {
+        return Err(Error::runtime(format!("Padding mode \"{mode}\" doesn't take in value argument")));
+    }
+    let n = pad.len() / 2;
+    if !(1..=3).contains(&n) || rank != n + 1 && rank != n + 2 {
+        return Err(Error::not_implemented(format!(
+            "Padding size {} is not supported for {rank}D input tensor.\n\
+             Supported combinations for non-constant padding:\n  - 2D or 3D input: padding size = 2 (pads last dimension)\n  \
+             - 3D or 4D input: padding size = 4 (pads last 2 dimensions)\n  - 4D or 5D input: padding size = 6 (pads last 3 dimensions)",
+            pad.len()
+        )));
+    }
+    mode_of_images.pad(x, &margins)
 }
