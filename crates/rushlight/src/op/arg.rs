@@ -18,9 +18,11 @@ pub enum ArgKind {
     OptScalar,
     Float,
     OptFloat,
+    OptFloats,
     Int,
     OptInt,
     Bool,
+    OptBool,
     Ints,
     OptInts,
     Str,
@@ -41,6 +43,7 @@ pub enum Value {
     Int(i64),
     Float(f64),
     Ints(Ints),
+    Floats(Vec<f64>),
     Str(String),
     DType(DType),
     Generator(Generator),
@@ -57,6 +60,7 @@ impl Value {
             Value::Int(_) => "int",
             Value::Float(_) => "float",
             Value::Ints(_) => "tuple of ints",
+            Value::Floats(_) => "tuple of floats",
             Value::Str(_) => "str",
             Value::DType(_) => "dtype",
             Value::Generator(_) => "Generator",
@@ -104,9 +108,11 @@ args! {
         Value::Int(i) => Some(Scalar::Int(*i)), Value::Float(f) => Some(Scalar::Float(*f));
     f64, Float, "float", Value::Float(f) => *f, Value::Int(i) => *i as f64;
     Option<f64>, OptFloat, "float", Value::None => None, Value::Float(f) => Some(*f), Value::Int(i) => Some(*i as f64);
+    Option<&'a [f64]>, OptFloats, "tuple of floats", Value::None => None, Value::Floats(f) => Some(f), Value::Float(f) => Some(std::slice::from_ref(f));
     i64, Int, "int", Value::Int(i) => *i;
     Option<i64>, OptInt, "int", Value::None => None, Value::Int(i) => Some(*i);
     bool, Bool, "bool", Value::Bool(b) => *b;
+    Option<bool>, OptBool, "bool", Value::None => None, Value::Bool(b) => Some(*b);
     &'a [i64], Ints, "tuple of ints", Value::Ints(i) => i, Value::Int(i) => std::slice::from_ref(i);
     Option<&'a [i64]>, OptInts, "tuple of ints", Value::None => None, Value::Ints(i) => Some(i), Value::Int(i) => Some(std::slice::from_ref(i));
     &'a str, Str, "str", Value::Str(s) => s;

@@ -175,7 +175,8 @@ pub(super) fn fits(kind: ArgKind, v: &Value) -> bool {
         (K::Scalar | K::OptScalar, _) => is_number(v),
         (K::Float | K::OptFloat, _) => matches!(v, Value::Int(_) | Value::Float(_)),
         (K::Int | K::OptInt, _) => matches!(v, Value::Int(_)),
-        (K::Bool, _) => matches!(v, Value::Bool(_)),
+        (K::OptFloats, _) => matches!(v, Value::Int(_) | Value::Float(_) | Value::Ints(_) | Value::Floats(_)),
+        (K::Bool | K::OptBool, _) => matches!(v, Value::Bool(_)),
         (K::Ints | K::OptInts, _) => matches!(v, Value::Int(_) | Value::Ints(_)),
         (K::Str | K::OptStr, _) => matches!(v, Value::Str(_)),
         (K::DType | K::OptDType, _) => matches!(v, Value::DType(_)),
@@ -202,7 +203,16 @@ fn is_number(v: &Value) -> bool {
 fn is_optional(kind: ArgKind) -> bool {
     use ArgKind as K;
     match kind {
-        K::OptTensor | K::OptScalar | K::OptFloat | K::OptInt | K::OptInts | K::OptStr | K::OptDType | K::OptGenerator => true,
+        K::OptTensor
+        | K::OptScalar
+        | K::OptFloat
+        | K::OptFloats
+        | K::OptInt
+        | K::OptBool
+        | K::OptInts
+        | K::OptStr
+        | K::OptDType
+        | K::OptGenerator => true,
         K::Tensor | K::Tensors | K::Scalar | K::Float | K::Int | K::Bool | K::Ints | K::Str | K::DType => false,
     }
 }
@@ -238,6 +248,8 @@ fn convert(kind: ArgKind, v: Value) -> Result<Value> {
             Scalar::Int(i) => Value::Int(i),
             Scalar::Float(f) => Value::Float(f),
         },
+        (K::OptFloats, Value::Int(i)) => Value::Float(i as f64),
+        (K::OptFloats, Value::Ints(list)) => Value::Floats(list.iter().map(|&i| i as f64).collect()),
         (_, v) => v,
     })
 }

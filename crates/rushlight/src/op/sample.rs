@@ -3,7 +3,7 @@
 //! A sample is a comma-separated list of arguments, `name=value` for keyword arguments. A value is
 //!
 //! - `None`, `True`, `False`, an integer (`-3`), a float (`0.5`, `1e-5`, `inf`, `-inf`, `nan`), a string (`'mean'`), a dtype (`float32`);
-//! - a list or a tuple of integers (`(2, 3)`, `[0]`, `()`) or of tensors (`[T(2), T(3)]`);
+//! - a list or a tuple of integers (`(2, 3)`, `[0]`, `()`), of floats (`[0.5, 2]`) or of tensors (`[T(2), T(3)]`);
 //! - `T(2, 3)`: a tensor of real numbers. Keywords: `dtype` (without it the caller's default), `lo` (-2), `hi` (2). `T()` is zero-dim.
 //! - `I(2, 3)`: a tensor of integers. Keywords: `dtype` (int64), `lo` (0), `hi` (10, exclusive).
 //! - `B(2, 3)`: a tensor of truth values; `dtype` (bool).
@@ -93,7 +93,7 @@ impl Sample {
     /// The arguments as values; `T` without a dtype has `default_dtype`.
     ///
     /// # Errors
-    /// A list that holds neither only integers nor only tensors.
+    /// A list that holds neither only numbers nor only tensors.
     pub fn make(&self, default_dtype: DType) -> Result<(Vec<Value>, Vec<(String, Value)>)> {
         let mut tensors = 0;
         let positional = self.positional.iter().map(|e| e.make(default_dtype, &mut tensors)).collect::<Result<_>>()?;
@@ -125,9 +125,18 @@ impl Expr {
                 if let Some(ints) = ints {
                     return Ok(Value::Ints(ints));
                 }
+                // Integers among floats are floats.
+                let number = |e: &Expr| match *e {
+                    Expr::Float(f) => Some(f),
+                    Expr::Int(i) => Some(i as f64),
+                    _ => None,
+                };
+                if let Some(floats) = items.iter().map(number).collect() {
+                    return Ok(Value::Floats(floats));
+                }
                 let list = items.iter().map(|e| match e {
                     Expr::Tensor(t) => t.next(default_dtype, tensors),
-                    _ => Err(Error::value("a list in a sample holds only integers or only tensors")),
+                    _ => Err(Error::value("a list in a sample holds only numbers or only tensors")),
                 });
                 Value::Tensors(list.collect::<Result<_>>()?)
             }

@@ -14,9 +14,8 @@ ops![add, sub, mul, div, neg];
     samples = ["T(3, 4), T(3, 4)", "T(3, 4), T(4)", "T(2, 1), T(1, 3), alpha=2", "T(), 2.5", "T(0, 2), T(2)", "I(3), T(3)"],
     errors = [("T(3), T(4)", "The size of tensor a (3) must match the size of tensor b (4) at non-singleton dimension 0")])]
 pub fn add(x: &Tensor, y: &Tensor, alpha: Scalar) -> Result<Tensor> {
-    add_scaled(BinOp::Add, x, y, alpha)?.with_grad([x, y], |_| {
-        grad_fn(move |c, g| Ok([Some(g.clone()), c.needs(1).then(|| scaled(g, alpha)).transpose()?]))
-    })
+    add_scaled(BinOp::Add, x, y, alpha)?
+        .with_grad([x, y], |_| grad_fn(move |c, g| Ok([Some(g.clone()), c.needs(1).then(|| scaled(g, alpha)).transpose()?])))
 }
 
 /// Subtracts `other`, scaled by `alpha`, from `input`: `input - alpha * other`.
@@ -93,7 +92,9 @@ pub fn div(x: &Tensor, y: &Tensor, rounding_mode: Option<&str>) -> Result<Tensor
         Some("trunc") => BinOp::TruncDiv,
         Some("floor") => BinOp::FloorDiv,
         Some(other) => {
-            return Err(Error::runtime(format!("div expected rounding_mode to be one of None, 'trunc', or 'floor' but found '{other}'")));
+            return Err(Error::runtime(format!(
+                "div expected rounding_mode to be one of None, 'trunc', or 'floor' but found '{other}'"
+            )));
         }
     };
     let rounded = rounding_mode.is_some();

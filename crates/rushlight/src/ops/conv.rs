@@ -13,7 +13,15 @@ use rushlight_kernels::backend::ConvShape;
 use smallvec::smallvec;
 
 ops![
-    conv1d, conv1d_padding, conv2d, conv2d_padding, conv3d, conv3d_padding, conv_transpose1d, conv_transpose2d, conv_transpose3d
+    conv1d,
+    conv1d_padding,
+    conv2d,
+    conv2d_padding,
+    conv3d,
+    conv3d_padding,
+    conv_transpose1d,
+    conv_transpose2d,
+    conv_transpose3d
 ];
 
 // ---- the three maps -------------------------------------------------------------------------------------------------------------
@@ -132,7 +140,11 @@ impl<'a> Args<'a> {
             )));
         }
         if weight.rank() != n + 2 {
-            return Err(Error::runtime(format!("Expected {}D weight to {name}, but got weight of size: {:?}", n + 2, weight.shape())));
+            return Err(Error::runtime(format!(
+                "Expected {}D weight to {name}, but got weight of size: {:?}",
+                n + 2,
+                weight.shape()
+            )));
         }
         if groups <= 0 {
             return Err(Error::runtime(format!("non-positive groups is not supported (groups={groups})")));
@@ -144,7 +156,10 @@ impl<'a> Args<'a> {
             groups: groups as usize,
         };
         if weight.shape()[2..].contains(&0) {
-            return Err(Error::runtime(format!("kernel size should be greater than zero, but got weight of size {:?}", weight.shape())));
+            return Err(Error::runtime(format!(
+                "kernel size should be greater than zero, but got weight of size {:?}",
+                weight.shape()
+            )));
         }
         same_dtypes(x, weight, bias)?;
         let batched = rank == n + 2;
@@ -159,7 +174,9 @@ impl<'a> Args<'a> {
             o if o % groups != 0 => &format!("divisible by {groups}"),
             _ => return Ok(()),
         };
-        Err(Error::runtime(format!("Given groups={groups}, expected weight to be {wrong} at dimension 0, but got weight of size {w:?} instead")))
+        Err(Error::runtime(format!(
+            "Given groups={groups}, expected weight to be {wrong} at dimension 0, but got weight of size {w:?} instead"
+        )))
     }
 
     fn check_channels(&self, given: &str, expected: usize) -> Result<()> {
@@ -257,7 +274,11 @@ fn conv(
         let size = n as i128 + 2 * a.shape.padding[d] as i128;
         let window = a.shape.dilation[d] as i128 * (w[d + 2] as i128 - 1) + 1;
         padded.push(size);
-        result.push(if size < window { 0 } else { ((size - window) / a.shape.stride[d] as i128 + 1).min(isize::MAX as i128) as usize });
+        result.push(if size < window {
+            0
+        } else {
+            ((size - window) / a.shape.stride[d] as i128 + 1).min(isize::MAX as i128) as usize
+        });
     }
     if result.contains(&0) {
         let window = w[2..].iter().zip(&a.shape.dilation).map(|(&k, &d)| d as i128 * (k as i128 - 1) + 1);

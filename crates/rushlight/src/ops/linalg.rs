@@ -130,7 +130,11 @@ pub(super) fn check_mm(op: &str, a: &Tensor, b: &Tensor) -> Result<()> {
     let (x, y) = (a.shape(), b.shape());
     for (name, s) in [("mat1", &x), ("mat2", &y)] {
         if s.len() != 2 {
-            return Err(Error::runtime(format!("{op}: {name} must be a matrix, got {}-D tensor of shape {:?}", s.len(), s.as_slice())));
+            return Err(Error::runtime(format!(
+                "{op}: {name} must be a matrix, got {}-D tensor of shape {:?}",
+                s.len(),
+                s.as_slice()
+            )));
         }
     }
     if x[1] != y[0] {
@@ -207,7 +211,10 @@ fn affine_checked(x: &Tensor, y: &Tensor) -> Result<Tensor> {
     let (k, l) = (a[ra - 1], b[rb - 2]);
     if rb == 2 && k != l {
         let rows: usize = a[..ra - 1].iter().product();
-        return Err(Error::runtime(format!("mat1 and mat2 shapes cannot be multiplied ({rows}x{k} and {l}x{}); shapes {a:?} @ {b:?}", b[1])));
+        return Err(Error::runtime(format!(
+            "mat1 and mat2 shapes cannot be multiplied ({rows}x{k} and {l}x{}); shapes {a:?} @ {b:?}",
+            b[1]
+        )));
     }
     let batch = broadcast(&a[..ra - 2], &b[..rb - 2])?;
     if k != l {
@@ -246,7 +253,11 @@ pub fn bmm(x: &Tensor, mat2: &Tensor) -> Result<Tensor> {
 /// `mat @ vec`, or `input + mat @ vec` for an input of `input` elements.
 pub(super) fn check_mv(mat: &[usize], vec: &[usize], input: usize) -> Result<()> {
     if mat.len() != 2 || vec.len() != 1 {
-        return Err(Error::runtime(format!("vector + matrix @ vector expected, got 1, {}, {}; shapes {mat:?} @ {vec:?}", mat.len(), vec.len())));
+        return Err(Error::runtime(format!(
+            "vector + matrix @ vector expected, got 1, {}, {}; shapes {mat:?} @ {vec:?}",
+            mat.len(),
+            vec.len()
+        )));
     }
     if mat[1] != vec[0] || input != mat[0] && input != 1 {
         return Err(Error::runtime(format!("size mismatch, got input ({input}), mat ({}x{}), vec ({})", mat[0], mat[1], vec[0])));
@@ -321,7 +332,9 @@ pub fn inner(x: &Tensor, y: &Tensor) -> Result<Tensor> {
         return mul(x, y);
     }
     if a.last() != b.last() {
-        return Err(Error::runtime(format!("inner() the last dimension must match on both input tensors but got shapes {a:?} and {b:?}")));
+        return Err(Error::runtime(format!(
+            "inner() the last dimension must match on both input tensors but got shapes {a:?} and {b:?}"
+        )));
     }
     same_dtype(x, y)?;
     let shape: Dims = a[..a.len() - 1].iter().chain(&b[..b.len() - 1]).copied().collect();

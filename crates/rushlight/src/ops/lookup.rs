@@ -9,11 +9,11 @@ ops![embedding, one_hot];
 
 /// Returns the rows of `weight` `[rows, size]` at the positions `input`: for `input` `[…]` the result is `[…, size]`.
 ///
-/// Row `padding_idx` (negative counts from the end) gets no gradient. The gradient adds up rows in the order of `input`.
+/// An entry of `input` is below the number of rows, and not negative. Row `padding_idx` (negative counts from the end) gets no gradient. The gradient adds up rows in the order of `input`.
 ///
 /// Source: <https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.embedding.html>
 #[op("(input, weight, padding_idx=None)", nn, any,
-    samples = ["I(2, 3, hi=4), T(4, 2)", "I(5, hi=3), T(3, 2), padding_idx=1", "I(hi=3), T(3, 2)", "I(0), T(3, 2)", "I(4, hi=2, dtype=int32), T(2, 3), padding_idx=-1"],
+    samples = ["I(2, 3, hi=4), T(4, 2)", "I(5, hi=3), T(4, 2), padding_idx=3", "I(hi=3), T(3, 2)", "I(0), T(3, 2)", "I(4, hi=2, dtype=int32), T(3, 3), padding_idx=-1"],
     errors = [("I(1, lo=3, hi=4), T(3, 2)", "index out of range in self"), ("I(1, lo=-1, hi=0), T(3, 2)", "index out of range in self"),
         ("T(2), T(3, 2)", "Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, Int"),
         ("I(2), T(3)", "'weight' must be 2-D"), ("I(2, hi=3), T(3, 2), 3", "Padding_idx must be within num_embeddings")])]
@@ -63,7 +63,10 @@ fn out_of_range(e: Error) -> Error {
         ("I(0)", "Can not infer total number of classes from empty tensor."), ("T(2)", "one_hot is only applicable to index tensor of type LongTensor.")])]
 pub fn one_hot(x: &Tensor, num_classes: i64) -> Result<Tensor> {
     if x.dtype() != DType::I64 {
-        return Err(Error::runtime(format!("one_hot is only applicable to index tensor of type LongTensor. (got {})", x.dtype())));
+        return Err(Error::runtime(format!(
+            "one_hot is only applicable to index tensor of type LongTensor. (got {})",
+            x.dtype()
+        )));
     }
     let bounds = smallest(x)?.zip(largest(x)?);
     let classes = match bounds {
@@ -76,7 +79,9 @@ pub fn one_hot(x: &Tensor, num_classes: i64) -> Result<Tensor> {
         }
         Some((_, most)) if num_classes == -1 => most.saturating_add(1),
         Some((_, most)) if most >= num_classes => {
-            return Err(Error::runtime(format!("Class values must be smaller than num_classes. (got {most}, num_classes={num_classes})")));
+            return Err(Error::runtime(format!(
+                "Class values must be smaller than num_classes. (got {most}, num_classes={num_classes})"
+            )));
         }
         Some(_) => num_classes,
     };

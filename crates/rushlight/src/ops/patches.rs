@@ -147,7 +147,7 @@ pub fn im2col(x: &Tensor, kernel_size: &[i64], dilation: &[i64], padding: &[i64]
 ///
 /// Source: <https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.fold.html>
 #[op("(input, output_size, kernel_size, dilation=1, padding=0, stride=1)", nn, number, alias = ["fold"],
-    samples = ["T(1, 4, 4), 3, 2", "T(8, 4), [3, 3], 2", "T(1, 4, 8), [3, 4], 2, padding=[1, 0], stride=[2, 1], dilation=[2, 1]", "T(0, 4, 4), 3, 2"],
+    samples = ["T(1, 4, 4), 3, 2", "T(8, 4), [3, 3], 2", "T(1, 4, 6), [3, 4], 2, padding=[1, 0], stride=[2, 1], dilation=[2, 1]", "T(0, 4, 4), 3, 2"],
     errors = [("T(4), 3, 2", "Expected 2D or 3D (batch mode) tensor with possibly 0 batch size and other non-zero dimensions for input, but got: [4]"),
         ("T(1, 5, 4), 3, 2", "Expected size of input's dimension 1 to be divisible by the product of kernel_size, but got input.size(1)=5 and kernel_size=(2, 2)."),
         ("T(1, 4, 5), 3, 2", "expected size of input's dimension 2 to match the calculated number of sliding blocks 2 * 2 = 4, but got input.size(2)=5."),

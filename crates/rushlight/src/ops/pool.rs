@@ -51,8 +51,9 @@ fn planes(x: &Tensor, n: usize, sizes: &[usize]) -> Result<Data> {
 fn window(op: &WindowOp, x: &Tensor, sizes: &[usize]) -> Result<Tensor> {
     let flat = planes(x, sizes.len(), &spatial(x, sizes.len()))?;
     let out: Dims = [flat.layout.shape[0]].into_iter().chain(sizes.iter().copied()).collect();
-    let mut y =
-        storage::compute(Layout::contiguous(&out), flat.dtype, &[flat], |v, out| backend().window(op, v, std::slice::from_mut(out)))?;
+    let mut y = storage::compute(Layout::contiguous(&out), flat.dtype, &[flat], |v, out| {
+        backend().window(op, v, std::slice::from_mut(out))
+    })?;
     y.layout = Layout::contiguous(&with_spatial(x, sizes.len(), sizes));
     Ok(Tensor::from_data(y))
 }
@@ -61,7 +62,9 @@ fn window(op: &WindowOp, x: &Tensor, sizes: &[usize]) -> Result<Tensor> {
 pub(super) fn pick(x: &Tensor, index: &Tensor, n: usize) -> Result<Tensor> {
     let numel = |t: &Tensor| spatial(t, n).iter().product::<usize>();
     let ins = [planes(x, n, &[numel(x)])?, planes(index, n, &[numel(index)])?];
-    let mut y = storage::compute(Layout::contiguous(&ins[1].layout.shape), x.dtype(), &ins, |v, out| backend().gather(v[0], 1, v[1], out))?;
+    let mut y = storage::compute(Layout::contiguous(&ins[1].layout.shape), x.dtype(), &ins, |v, out| {
+        backend().gather(v[0], 1, v[1], out)
+    })?;
     y.layout = Layout::contiguous(&index.shape());
     Tensor::from_data(y).with_grad([x], |_| {
         let (index, image) = (index.clone(), spatial(x, n));
@@ -197,7 +200,9 @@ fn check_image(name: &str, n: usize, x: &Tensor) -> Result<()> {
 fn sizes(name: &str, what: &str, given: &[i64], n: usize, least: i64) -> Result<Dims> {
     if given.len() != 1 && given.len() != n {
         let count = ["one int", "two ints", "three ints"][n - 1];
-        return Err(Error::runtime(format!("{name}: {what} must either be a single int, or a tuple of {count}, but got {given:?}")));
+        return Err(Error::runtime(format!(
+            "{name}: {what} must either be a single int, or a tuple of {count}, but got {given:?}"
+        )));
     }
     if let Some(bad) = given.iter().find(|&&v| v < least) {
         return Err(Error::runtime(match what {
@@ -393,7 +398,14 @@ pub fn avg_pool2d(
     count_include_pad: bool,
     divisor_override: Option<i64>,
 ) -> Result<Tensor> {
-    avg_pool("avg_pool2d", 2, x, Window { kernel, stride, padding, dilation: &[1], ceil_mode }, count_include_pad, divisor_override)
+    avg_pool(
+        "avg_pool2d",
+        2,
+        x,
+        Window { kernel, stride, padding, dilation: &[1], ceil_mode },
+        count_include_pad,
+        divisor_override,
+    )
 }
 
 /// Returns the averages of windows over `input` `[n, c, d, h, w]` or `[c, d, h, w]`. Sizes and options are as for `avg_pool2d`.
@@ -411,7 +423,14 @@ pub fn avg_pool3d(
     count_include_pad: bool,
     divisor_override: Option<i64>,
 ) -> Result<Tensor> {
-    avg_pool("avg_pool3d", 3, x, Window { kernel, stride, padding, dilation: &[1], ceil_mode }, count_include_pad, divisor_override)
+    avg_pool(
+        "avg_pool3d",
+        3,
+        x,
+        Window { kernel, stride, padding, dilation: &[1], ceil_mode },
+        count_include_pad,
+        divisor_override,
+    )
 }
 
 /// The spatial sizes of an adaptive result.
@@ -429,7 +448,9 @@ pub(super) fn adaptive_sizes(name: &str, n: usize, x: &Tensor, given: &[i64]) ->
         return Err(Error::runtime(format!("{name}: output_size must be {n} sizes or one, but got {given:?}")));
     }
     if given.iter().any(|&s| s < 0) {
-        return Err(Error::runtime(format!("{name}: elements of output_size must be greater than or equal to 0 but received {given:?}")));
+        return Err(Error::runtime(format!(
+            "{name}: elements of output_size must be greater than or equal to 0 but received {given:?}"
+        )));
     }
     Ok((0..n).map(|d| given[if given.len() == 1 { 0 } else { d }] as usize).collect())
 }
