@@ -35,6 +35,7 @@ pub mod compare;
 pub mod conv;
 pub mod convert;
 pub mod creation;
+pub mod extremes;
 pub mod fill;
 pub mod index;
 pub mod join;
@@ -57,6 +58,7 @@ pub mod softmaxes;
 pub mod sort;
 pub mod special;
 pub mod spots;
+pub mod statistics;
 pub mod strided;
 pub mod ternary;
 pub mod triangle;
@@ -73,6 +75,7 @@ families![
     conv,
     convert,
     creation,
+    extremes,
     fill,
     index,
     join,
@@ -95,6 +98,7 @@ families![
     sort,
     special,
     spots,
+    statistics,
     strided,
     ternary,
     triangle,

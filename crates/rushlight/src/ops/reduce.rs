@@ -1,10 +1,12 @@
-//! Reductions.
+//! Sums, products, means and truth over dimensions; [`extremes`] and [`statistics`] build on them.
 
 use super::*;
-use crate::autograd::grad_fn;
+use crate::autograd::{grad_fn, no_grad};
 use rushlight_kernels::backend::ReduceOp;
 
-ops![sum, sum_dim];
+const ONE: Scalar = Scalar::Int(1);
+
+ops![sum, sum_dim, mean, mean_dim, prod, prod_dim, nansum, nanmean, logsumexp, count_nonzero, all, all_dim, any, any_dim];
 
 /// `op` over `dims` (sorted, distinct); the reduced dimensions stay with size one, or go.
 pub(crate) fn reduce(op: ReduceOp, x: &Tensor, dims: &[usize], keepdim: bool, out: DType) -> Result<Tensor> {
@@ -53,6 +55,205 @@ pub fn sum_dim(x: &Tensor, dim: Option<&[i64]>, keepdim: bool, dtype: Option<DTy
     let shape = x.shape();
     reduce(ReduceOp::Sum, x, &over, keepdim, x.dtype())?
         .with_grad([x], |_| grad_fn(move |_, g| Ok([Some(expand_to(&restore(g, &over, keepdim)?, &shape)?)])))
+}
+
+/// Returns the mean of all elements. Only floats have one; `dtype` converts first. Half precision adds up in float32.
+///
+/// Source: <https://docs.pytorch.org/docs/stable/generated/torch.mean.html>
+#[op("(input, *, dtype=None)", float_only, samples = ["T(3, 4)", "T()", "I(3, 4), dtype=float32", "T(5, dtype=bfloat16)"],
+    errors = [("I(3)", "mean(): could not infer output dtype. Input dtype must be either a floating point or complex dtype. Got: Long"),
+        ("T(3), dtype=int64", "mean(): could not infer output dtype. Optional dtype must be either a floating point or complex dtype. Got: Long")])]
+pub fn mean(x: &Tensor, dtype: Option<DType>) -> Result<Tensor> {
+    mean_dim(x, None, false, dtype)
+}
+
+/// Returns the mean over the dimensions `dim` (all of them for None or an empty list).
+///
+/// Source: <https://docs.pytorch.org/docs/stable/generated/torch.mean.html>
+#[op("(input, dim, keepdim=False, *, dtype=None)", overload = "dim", float_only,
+    samples = ["T(3, 4), 1", "T(2, 3, 4), [0, 2], True", "T(2, 3), None", "T(), 0", "T(0, 2), 1", "I(3, 4), -1, dtype=float32"],
+    errors = [("T(3), 5", "Dimension out of range (expected to be in range of [-1, 0], but got 5)"),
+        ("I(3), 0", "mean(): could not infer output dtype. Input dtype must be either a floating point or complex dtype. Got: Long")])]
+pub fn mean_dim(x: &Tensor, dim: Option<&[i64]>, keepdim: bool, dtype: Option<DType>) -> Result<Tensor> {
+    let to = dtype.unwrap_or(x.dtype());
+    if !to.is_float() {
+        return Err(Error::not_implemented(format!(
+            "mean(): could not infer output dtype. {} dtype must be either a floating point or complex dtype. Got: {}",
+            if dtype.is_some() { "Optional" } else { "Input" },
+            to.scalar_type_name()
+        )));
+    }
+    let over = dims(dim, x.rank())?;
+    let x = &to_dtype(x, to)?;
+    let shape = x.shape();
+    let count = over.iter().map(|&d| shape[d]).product::<usize>();
+    let mean = {
+        let _guard = no_grad();
+        // The sum of many halves overflows long before their mean.
+        let wide = to_dtype(x, to.compute())?;
+        to_dtype(&div(&reduce(ReduceOp::Sum, &wide, &over, keepdim, wide.dtype())?, &num(count as f64), None)?, to)?
+    };
+    mean.with_grad([x], |_| {
+        grad_fn(move |_, g| Ok([Some(expand_to(&restore(&div(g, &num(count as f64), None)?, &over, keepdim)?, &shape)?)]))
+    })
+}
+
+/// Returns the product of all elements; integers and bools multiply in int64.
+///
+/// Source: <https://docs.pytorch.org/docs/stable/generated/torch.prod.html>
+#[op("(input, *, dtype=None)", any, samples = ["T(3, 2)", "T()", "T(0, 2)", "I(5, lo=1, hi=4)", "B(5)", "T(3), dtype=float64"])]
+pub fn prod(x: &Tensor, dtype: Option<DType>) -> Result<Tensor> {
+    let x = to_dtype(x, sum_dtype(x, dtype))?;
+    product(&reshape(&x, &[x.numel() as i64])?, 0, false)
+}
+
+/// Returns the product over dimension `dim`; integers and bools multiply in int64.
+///
+/// Source: <https://docs.pytorch.org/docs/stable/generated/torch.prod.html>
+#[op("(input, dim, keepdim=False, *, dtype=None)", overload = "dim", any,
+    samples = ["T(3, 4), 1", "T(2, 3, 2), 1, True", "T(), 0", "T(0, 2), 0", "I(3, 4), -1"],
+    errors = [("T(3), 5", "Dimension out of range (expected to be in range of [-1, 0], but got 5)")])]
+pub fn prod_dim(x: &Tensor, dim: i64, keepdim: bool, dtype: Option<DType>) -> Result<Tensor> {
+    let d = super::dim(dim, x.rank())?;
+    let x = to_dtype(x, sum_dtype(x, dtype))?;
+    if x.rank() == 0 { Ok(x) } else { product(&x, d, keepdim) }
+}
+
+/// The product over dimension `d`.
+fn product(x: &Tensor, d: usize, keepdim: bool) -> Result<Tensor> {
+    reduce(ReduceOp::Prod, x, &[d], keepdim, x.dtype())?.with_grad([x], |s| {
+        let (sx, sy) = (s.input(x), s.output());
+        grad_fn(move |c, g| {
+            let (x, y) = (sx.get(c)?, restore(&sy.get(c)?, &[d], keepdim)?);
+            // Everything but x_i is y / x_i, unless there is a zero: then it is what stands before it times what stands after it.
+            let others = if has_zero(&x)? {
+                mul(&product_before(&x, d, false)?, &product_before(&x, d, true)?)?
+            } else {
+                div(&y, &x, None)?
+            };
+            Ok([Some(mul(&restore(g, &[d], keepdim)?, &others)?)])
+        })
+    })
+}
+
+/// Whether an element of `x` is zero.
+pub(super) fn has_zero(x: &Tensor) -> Result<bool> {
+    let _guard = no_grad();
+    let all: Dims = (0..x.rank()).collect();
+    Ok(!reduce(ReduceOp::All, x, &all, false, DType::Bool)?.try_item::<bool>()?)
+}
+
+/// Returns the sum over `dim` (all dimensions for None), counting NaN as zero.
+///
+/// Source: <https://docs.pytorch.org/docs/stable/generated/torch.nansum.html>
+#[op("(input, dim=None, keepdim=False, *, dtype=None)", any,
+    samples = ["T(3, 4)", "T(3, 4), 1, True", "T(), 0", "T(0, 2)", "I(3, 2), [0, 1]", "T(3), dtype=float64"],
+    errors = [("T(3), 5", "Dimension out of range")])]
+pub fn nansum(x: &Tensor, dim: Option<&[i64]>, keepdim: bool, dtype: Option<DType>) -> Result<Tensor> {
+    if !x.dtype().is_float() {
+        return sum_dim(x, dim, keepdim, dtype);
+    }
+    sum_dim(&where_(&isnan(x)?, &num(0i64), x)?, dim, keepdim, dtype)
+}
+
+/// Returns the mean over `dim` (all dimensions for None) of the elements that are not NaN.
+///
+/// Source: <https://docs.pytorch.org/docs/stable/generated/torch.nanmean.html>
+#[op("(input, dim=None, keepdim=False, *, dtype=None)", float_only, samples = ["T(3, 4)", "T(3, 4), 1, True", "T(), 0", "T(0, 2), 1"],
+    errors = [("I(3)", "nanmean(): expected input to have floating point or complex dtype but got Long")])]
+pub fn nanmean(x: &Tensor, dim: Option<&[i64]>, keepdim: bool, dtype: Option<DType>) -> Result<Tensor> {
+    if !x.dtype().is_float() {
+        return Err(Error::not_implemented(format!(
+            "nanmean(): expected input to have floating point or complex dtype but got {}",
+            x.dtype().scalar_type_name()
+        )));
+    }
+    let counted = sum_dim(&logical_not(&isnan(&x.detach())?)?, dim, keepdim, None)?;
+    div(&nansum(x, dim, keepdim, dtype)?, &counted, None)
+}
+
+/// Returns `log(sum(exp(input)))` over the dimensions `dim`, without overflow.
+///
+/// Source: <https://docs.pytorch.org/docs/stable/generated/torch.logsumexp.html>
+#[op("(input, dim, keepdim=False)", samples = ["T(3, 4), 1", "T(2, 3, 2), [0, 2], True", "T(), 0", "T(0, 2), 1", "I(3), 0"],
+    errors = [("T(3), 5", "Dimension out of range")])]
+pub fn logsumexp(x: &Tensor, dim: Option<&[i64]>, keepdim: bool) -> Result<Tensor> {
+    let over = dims(dim, x.rank())?;
+    let x = &if x.dtype().is_float() { x.clone() } else { to_dtype(x, promote::default_dtype())? };
+    let y = {
+        let _guard = no_grad();
+        let fold = |op: ReduceOp, x: &Tensor| reduce(op, x, &over, keepdim, x.dtype());
+        if over.iter().any(|&d| x.shape()[d] == 0) {
+            log(&fold(ReduceOp::Sum, x)?)?
+        } else {
+            let max = fold(ReduceOp::Max, x)?;
+            // An infinite maximum is its own answer: shifting by it would give inf - inf.
+            let shift = where_(&isfinite(&max)?, &max, &zeros_like(&max, None)?)?;
+            let terms = exp(&sub(x, &restore(&shift, &over, keepdim)?, ONE)?)?;
+            add(&log(&fold(ReduceOp::Sum, &terms)?)?, &shift, ONE)?
+        }
+    };
+    y.with_grad([x], |s| {
+        let (sx, sy) = (s.input(x), s.output());
+        grad_fn(move |c, g| {
+            let y = sy.get(c)?;
+            // Where the sum is zero, so is every term: exp(-inf - 0).
+            let y = where_(&isneginf(&y.detach())?, &zeros_like(&y, None)?, &y)?;
+            let share = exp(&sub(&sx.get(c)?, &restore(&y, &over, keepdim)?, ONE)?)?;
+            Ok([Some(mul(&restore(g, &over, keepdim)?, &share)?)])
+        })
+    })
+}
+
+/// Returns how many elements are not zero, over `dim` (all dimensions for None), in int64.
+///
+/// Source: <https://docs.pytorch.org/docs/stable/generated/torch.count_nonzero.html>
+#[op("(input, dim=None)", any, nondiff, samples = ["T(3, 4)", "I(3, 4, hi=2), 1", "B(4), 0", "T()", "T(0, 2), 0", "I(2, 3, 2, hi=3), [0, 2]"],
+    errors = [("T(3), 5", "Dimension out of range")])]
+pub fn count_nonzero(x: &Tensor, dim: Option<&[i64]>) -> Result<Tensor> {
+    sum_dim(&to_dtype(&x.detach(), DType::Bool)?, dim, false, None)
+}
+
+/// The ops on truth: uint8 answers in uint8, everything else in bool.
+fn truth(op: ReduceOp, x: &Tensor, dim: Option<&[i64]>, keepdim: bool) -> Result<Tensor> {
+    let y = reduce(op, &x.detach(), &dims(dim, x.rank())?, keepdim, DType::Bool)?;
+    if x.dtype() == DType::U8 { to_dtype(&y, DType::U8) } else { Ok(y) }
+}
+
+/// Returns whether all elements are true (not zero).
+///
+/// Source: <https://docs.pytorch.org/docs/stable/generated/torch.all.html>
+#[op("(input)", any, nondiff, samples = ["B(3, 4)", "T(3)", "T()", "T(0, 2)", "I(3, dtype=uint8)"])]
+pub fn all(x: &Tensor) -> Result<Tensor> {
+    truth(ReduceOp::All, x, None, false)
+}
+
+/// Returns whether all elements along the dimensions `dim` are true (not zero).
+///
+/// Source: <https://docs.pytorch.org/docs/stable/generated/torch.all.html>
+#[op("(input, dim=None, keepdim=False)", overload = "dim", any, nondiff,
+    samples = ["B(3, 4), 1", "I(2, 3, 2, hi=3), [0, 2], True", "T(), 0", "T(0, 2), 0", "I(3, 2, hi=2, dtype=uint8), 0"],
+    errors = [("T(3), 5", "Dimension out of range")])]
+pub fn all_dim(x: &Tensor, dim: Option<&[i64]>, keepdim: bool) -> Result<Tensor> {
+    truth(ReduceOp::All, x, dim, keepdim)
+}
+
+/// Returns whether any element is true (not zero).
+///
+/// Source: <https://docs.pytorch.org/docs/stable/generated/torch.any.html>
+#[op("(input)", any, nondiff, samples = ["B(3, 4)", "T(3)", "T()", "T(0, 2)", "I(3, dtype=uint8)"])]
+pub fn any(x: &Tensor) -> Result<Tensor> {
+    truth(ReduceOp::Any, x, None, false)
+}
+
+/// Returns whether any element along the dimensions `dim` is true (not zero).
+///
+/// Source: <https://docs.pytorch.org/docs/stable/generated/torch.any.html>
+#[op("(input, dim=None, keepdim=False)", overload = "dim", any, nondiff,
+    samples = ["B(3, 4), 1", "I(2, 3, 2, hi=3), [0, 2], True", "T(), 0", "T(0, 2), 0", "I(3, 2, hi=2, dtype=uint8), 0"],
+    errors = [("T(3), 5", "Dimension out of range")])]
+pub fn any_dim(x: &Tensor, dim: Option<&[i64]>, keepdim: bool) -> Result<Tensor> {
+    truth(ReduceOp::Any, x, dim, keepdim)
 }
 
 /// Sums `g` down to `shape`, which broadcasts to g's shape: the transposed map of broadcasting.
