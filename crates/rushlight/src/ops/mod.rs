@@ -35,6 +35,7 @@ pub mod compare;
 pub mod conv;
 pub mod convert;
 pub mod creation;
+pub mod einsum;
 pub mod extremes;
 pub mod fill;
 pub mod index;
@@ -75,6 +76,7 @@ families![
     conv,
     convert,
     creation,
+    einsum,
     extremes,
     fill,
     index,
