@@ -31,10 +31,12 @@ pub mod affine;
 pub mod arith;
 pub mod attention;
 pub mod binary;
+pub mod classification;
 pub mod compare;
 pub mod conv;
 pub mod convert;
 pub mod creation;
+pub mod dropouts;
 pub mod einsum;
 pub mod extremes;
 pub mod fill;
@@ -54,6 +56,7 @@ pub mod reduce;
 pub mod resample;
 pub mod scan;
 pub mod scatter;
+pub mod similarity;
 pub mod slicing;
 pub mod softmaxes;
 pub mod sort;
@@ -72,10 +75,12 @@ families![
     arith,
     attention,
     binary,
+    classification,
     compare,
     conv,
     convert,
     creation,
+    dropouts,
     einsum,
     extremes,
     fill,
@@ -95,6 +100,7 @@ families![
     resample,
     scan,
     scatter,
+    similarity,
     slicing,
     softmaxes,
     sort,
