@@ -33,6 +33,14 @@ impl Parameter {
         tensor.try_requires_grad_(true)?;
         Ok(Parameter(tensor))
     }
+
+    /// A parameter of zeros in the default dtype, to be initialised.
+    ///
+    /// # Errors
+    /// If there is not so much memory.
+    pub fn zeros(shape: &[usize]) -> Result<Parameter> {
+        Parameter::try_new(crate::ops::creation::filled(shape, 0i64.into(), crate::default_dtype())?)
+    }
 }
 
 /// A tensor that is part of a module's state but is not trained: running statistics, masks, tables.
