@@ -7,8 +7,27 @@ use super::*;
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 
 ops![
-    relu, relu6, leaky_relu, prelu, rrelu, elu, selu, celu, gelu, silu, mish, softplus, softsign, tanhshrink, hardshrink, softshrink, hardtanh,
-    hardsigmoid, hardswish, logsigmoid, threshold
+    relu,
+    relu6,
+    leaky_relu,
+    prelu,
+    rrelu,
+    elu,
+    selu,
+    celu,
+    gelu,
+    silu,
+    mish,
+    softplus,
+    softsign,
+    tanhshrink,
+    hardshrink,
+    softshrink,
+    hardtanh,
+    hardsigmoid,
+    hardswish,
+    logsigmoid,
+    threshold
 ];
 
 /// `y(x)` on floats, with its derivative: `slope(g, x)` is the gradient of `x`.
@@ -65,7 +84,10 @@ pub fn prelu(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
         )));
     }
     if weight.rank() > 1 {
-        return Err(Error::runtime(format!("prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = {}", weight.rank())));
+        return Err(Error::runtime(format!(
+            "prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = {}",
+            weight.rank()
+        )));
     }
     let (shape, count) = (x.shape(), weight.numel());
     let channels = if shape.len() > 1 { shape[1] } else { 1 };
@@ -108,7 +130,9 @@ pub fn rrelu(x: &Tensor, lower: f64, upper: f64, training: bool) -> Result<Tenso
     floats_only(&[x])?;
     let draw = rushlight_kernels::backend::RandomOp::Uniform { low: lower, high: upper };
     let generator = crate::Generator::default_cpu();
-    let slope = storage::compute(Layout::contiguous(&x.shape()), x.dtype(), &[], |_, out| backend().random(draw, &mut generator.lock(), out))?;
+    let slope = storage::compute(Layout::contiguous(&x.shape()), x.dtype(), &[], |_, out| {
+        backend().random(draw, &mut generator.lock(), out)
+    })?;
     let slope = &Tensor::from_data(slope);
     compute([x, slope], |[x, r]| x.gt(0.0).select(x, x * r))?
         .with_grad([x, slope], |s| derivative(s, [x, slope], |g, [x, r], _| [x.gt(0.0).select(g, g * r), g]))
@@ -280,9 +304,7 @@ pub fn hardtanh(x: &Tensor, min_val: f64, max_val: f64) -> Result<Tensor> {
     let least = if dtype.is_signed() { min_val } else { min_val.max(0.0) };
     let (a, lo, hi) = (k.input(x), k.constant(least, dtype), k.constant(max_val, dtype));
     let r = k.tern(TernOp::Clamp, a, lo, hi)?;
-    k.run(r)?.with_grad([x], |s| {
-        derivative(s, [x], |g, [x], _| [x.le(min_val).or(x.ge(max_val)).select(0.0, g)])
-    })
+    k.run(r)?.with_grad([x], |s| derivative(s, [x], |g, [x], _| [x.le(min_val).or(x.ge(max_val)).select(0.0, g)]))
 }
 
 /// Returns `min(max(0, x + 3), 6) / 6`.

@@ -5,8 +5,28 @@ use super::*;
 use crate::autograd::grad_fn;
 
 ops![
-    pow, float_power, maximum, minimum, fmax, fmin, floor_divide, remainder, fmod, copysign, nextafter, logaddexp, logaddexp2, heaviside,
-    ldexp, gcd, lcm, bitwise_and, bitwise_or, bitwise_xor, bitwise_left_shift, bitwise_right_shift
+    pow,
+    float_power,
+    maximum,
+    minimum,
+    fmax,
+    fmin,
+    floor_divide,
+    remainder,
+    fmod,
+    copysign,
+    nextafter,
+    logaddexp,
+    logaddexp2,
+    heaviside,
+    ldexp,
+    gcd,
+    lcm,
+    bitwise_and,
+    bitwise_or,
+    bitwise_xor,
+    bitwise_left_shift,
+    bitwise_right_shift
 ];
 
 /// Returns `input` to the power of `exponent`; either may be a number.
@@ -92,7 +112,11 @@ pub fn float_power(x: &Tensor, exponent: &Tensor) -> Result<Tensor> {
     };
     let (x, exponent) = (double(x)?, double(exponent)?);
     // Two numbers would promote to the default dtype.
-    if number(&x)?.is_some() && number(&exponent)?.is_some() { pow(&to_dtype(&x, DType::F64)?, &exponent) } else { pow(&x, &exponent) }
+    if number(&x)?.is_some() && number(&exponent)?.is_some() {
+        pow(&to_dtype(&x, DType::F64)?, &exponent)
+    } else {
+        pow(&x, &exponent)
+    }
 }
 
 /// Returns the larger of each pair of elements; NaN wins. Where they are equal, each gets half the gradient.
@@ -146,7 +170,9 @@ pub fn fmin(x: &Tensor, y: &Tensor) -> Result<Tensor> {
 /// The derivative of an op that PyTorch does not differentiate: asking for it is an error, so that no gradient is lost silently.
 fn refuse() -> crate::autograd::node::BackwardFn {
     let op = crate::op::current_op().trim_end_matches('_');
-    grad_fn(move |_, _| -> Result<[Option<Tensor>; 2]> { Err(Error::runtime(format!("derivative for aten::{op} is not implemented"))) })
+    grad_fn(move |_, _| -> Result<[Option<Tensor>; 2]> {
+        Err(Error::runtime(format!("derivative for aten::{op} is not implemented")))
+    })
 }
 
 /// Returns the quotient rounded down. It has no derivative: `div` with `rounding_mode='floor'` has.

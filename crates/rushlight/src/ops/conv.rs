@@ -4,7 +4,8 @@
 //! transpose in the weight `(y, x) -> w`. Each is linear in both arguments, and the derivative of each is made of the other two, so
 //! gradients exist to any order. A transposed convolution is the second map.
 
-use super::padding::pad_constant;
+use super::linalg::c_name;
+use super::padding::{Margins, pad_constant};
 use super::*;
 use crate::autograd::node::BackwardFn;
 use crate::autograd::{self, Grads, Save, grad_fn};
@@ -236,9 +237,11 @@ fn same_dtypes(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<()>
         return Err(Error::runtime(format!("expected scalar type {} but found {} for weight", name(x), name(weight))));
     }
     match bias {
-        Some(b) if b.dtype() != x.dtype() => {
-            Err(Error::runtime(format!("Input type ({}) and bias type ({}) should be the same", name(x), name(b))))
-        }
+        Some(b) if b.dtype() != x.dtype() => Err(Error::runtime(format!(
+            "Input type ({}) and bias type ({}) should be the same",
+            c_name(x.dtype()),
+            c_name(b.dtype())
+        ))),
         _ => Ok(()),
     }
 }
@@ -301,7 +304,7 @@ impl Args<'_> {
             "same" => return Err(Error::runtime("padding='same' is not supported for strided convolutions")),
             _ => return Err(Error::runtime(format!("Invalid padding string: '{name}'"))),
         }
-        let mut margins: super::padding::Margins = smallvec![(0, 0), (0, 0)];
+        let mut margins: Margins = smallvec![(0, 0), (0, 0)];
         for d in 0..self.shape.stride.len() {
             let total = self.shape.dilation[d].saturating_mul(self.weight.shape()[d + 2] - 1);
             self.shape.padding[d] = total / 2;

@@ -110,7 +110,7 @@ pub(super) fn same_dtype(a: &Tensor, b: &Tensor) -> Result<()> {
 }
 
 /// What C++ calls the element type: PyTorch's text above does.
-fn c_name(d: DType) -> &'static str {
+pub(super) fn c_name(d: DType) -> &'static str {
     match d {
         DType::Bool => "bool",
         DType::U8 => "unsigned char",

@@ -27,6 +27,7 @@ macro_rules! families {
 
 // Declared one by one: a module that a macro declares may not share its name with an op (`view`, `sort`).
 pub mod activation;
+pub mod adaptive;
 pub mod affine;
 pub mod arith;
 pub mod attention;
@@ -71,6 +72,7 @@ pub mod view;
 
 families![
     activation,
+    adaptive,
     affine,
     arith,
     attention,

@@ -118,12 +118,26 @@ impl Mode {
         for (d, &(before, after)) in margins.iter().enumerate() {
             if (before, after) != (0, 0) {
                 let n = shape[d] as i64;
-                let sources: Vec<i64> = (0..result[d] as i64).map(|i| self.source(i - before as i64, n)).collect();
+                let sources = listed(result[d], |i| self.source(i as i64 - before as i64, n))?;
                 y = index_select(&y, d as i64, &Tensor::try_from_vec(sources, result[d])?)?;
             }
         }
         Ok(y)
     }
+}
+
+/// `f(0)` to `f(n - 1)`; an error where memory does not suffice, since `n` is the user's.
+pub(super) fn listed<T>(n: usize, f: impl Fn(usize) -> T) -> Result<Vec<T>> {
+    let mut list = Vec::new();
+    list.try_reserve_exact(n).map_err(|_| {
+        let bytes = n.saturating_mul(size_of::<T>());
+        Error::new(
+            crate::ErrorKind::OutOfMemory,
+            format!("DefaultCPUAllocator: can't allocate memory: you tried to allocate {bytes} bytes"),
+        )
+    })?;
+    list.extend((0..n).map(f));
+    Ok(list)
 }
 
 /// The margins of all dimensions from PyTorch's list: last dimension first, before and after.

@@ -6,8 +6,39 @@ use crate::autograd::grad_fn;
 use std::f64::consts::{LN_2, LN_10};
 
 ops![
-    abs, sign, sgn, positive, real, conj_physical, angle, ceil, floor, trunc, round, frac, square, reciprocal, sqrt, rsqrt, exp, exp2, expm1,
-    log, log10, log1p, log2, nan_to_num, bitwise_not, logical_not, signbit, isnan, isinf, isfinite, isposinf, isneginf, isreal
+    abs,
+    sign,
+    sgn,
+    positive,
+    real,
+    conj_physical,
+    angle,
+    ceil,
+    floor,
+    trunc,
+    round,
+    frac,
+    square,
+    reciprocal,
+    sqrt,
+    rsqrt,
+    exp,
+    exp2,
+    expm1,
+    log,
+    log10,
+    log1p,
+    log2,
+    nan_to_num,
+    bitwise_not,
+    logical_not,
+    signbit,
+    isnan,
+    isinf,
+    isfinite,
+    isposinf,
+    isneginf,
+    isreal
 ];
 
 /// Returns the absolute value of each element. The gradient at 0 is 0.

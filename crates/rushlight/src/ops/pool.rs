@@ -1,7 +1,7 @@
 //! Pooling: maxima and averages over windows of images.
 //!
 //! Images have one to three spatial dimensions, behind channels and perhaps a batch; kernels see all leading dimensions as planes. What a
-//! pooling does to gradients is linear, and so is its transpose: each of the two pairs here ([`pick`] and [`put_back`], [`average`] and
+//! pooling does to gradients is linear, and so is its transpose: each of the two pairs here ([`pick_positions`] and [`put_back`], [`average`] and
 //! [`spread`]) is a map and its transpose, which are each other's derivative.
 
 use super::*;
@@ -59,20 +59,20 @@ fn window(op: &WindowOp, x: &Tensor, sizes: &[usize]) -> Result<Tensor> {
 }
 
 /// For each plane the elements of `x` at the row-major positions `index`; the last `n` dimensions of both are spatial.
-pub(super) fn pick(x: &Tensor, index: &Tensor, n: usize) -> Result<Tensor> {
+pub(super) fn pick_positions(x: &Tensor, index: &Tensor, n: usize) -> Result<Tensor> {
     let numel = |t: &Tensor| spatial(t, n).iter().product::<usize>();
     let ins = [planes(x, n, &[numel(x)])?, planes(index, n, &[numel(index)])?];
     let mut y = storage::compute(Layout::contiguous(&ins[1].layout.shape), x.dtype(), &ins, |v, out| {
         backend().gather(v[0], 1, v[1], out)
     })?;
     y.layout = Layout::contiguous(&index.shape());
-    Tensor::from_data(y).with_grad([x], |_| {
-        let (index, image) = (index.clone(), spatial(x, n));
-        grad_fn(move |_, g| Ok([Some(put_back(g, &index, &image)?)]))
+    Tensor::from_data(y).with_grad([x], |s| {
+        let (index, image) = (s.input(index), spatial(x, n));
+        grad_fn(move |c, g| Ok([Some(put_back(g, &index.get(c)?, &image)?)]))
     })
 }
 
-/// The transpose of [`pick`]: planes of size `image` in which the elements of `g` are added up at the positions `index`.
+/// The transpose of [`pick_positions`]: planes of size `image` in which the elements of `g` are added up at the positions `index`.
 fn put_back(g: &Tensor, index: &Tensor, image: &[usize]) -> Result<Tensor> {
     let n = image.len();
     let numel = spatial(index, n).iter().product();
@@ -86,9 +86,9 @@ fn put_back(g: &Tensor, index: &Tensor, image: &[usize]) -> Result<Tensor> {
         backend().scatter(ScatterOp::Add, 1, v[0], v[1], out)
     })?;
     y.layout = Layout::contiguous(&with_spatial(g, n, image));
-    Tensor::from_data(y).with_grad([g], |_| {
-        let index = index.clone();
-        grad_fn(move |_, h| Ok([Some(pick(h, &index, n)?)]))
+    Tensor::from_data(y).with_grad([g], |s| {
+        let index = s.input(index);
+        grad_fn(move |c, h| Ok([Some(pick_positions(h, &index.get(c)?, n)?)]))
     })
 }
 

@@ -3,6 +3,7 @@
 //! Every method works along one dimension after the other: an element of the result is a weighted sum of a few elements of the source, its
 //! [`Taps`]. All of it is made of differentiable ops.
 
+use super::padding::listed;
 use super::*;
 use crate::op::Ints;
 
@@ -41,30 +42,29 @@ impl Axis {
     }
 
     /// The element that lies `offset` of a result's element after its start.
-    fn nearest(&self, offset: f64) -> Taps {
+    fn nearest(&self, offset: f64) -> Result<Taps> {
         let source = |i: usize| self.clamp(self.round((i as f64 + offset) * self.scale).floor() as i64);
-        [((0..self.to).map(source).collect(), vec![])].into_iter().collect()
+        Ok([(listed(self.to, source)?, vec![])].into_iter().collect())
     }
 
-    fn linear(&self) -> Taps {
-        let positions = || (0..self.to).map(|i| self.position(i).max(0.0));
-        let first: Vec<i64> = positions().map(|p| self.clamp(p as i64)).collect();
-        let second = first.iter().map(|&i| self.clamp(i + 1)).collect();
-        let part: Vec<f64> = positions().zip(&first).map(|(p, &i)| (p - i as f64).clamp(0.0, 1.0)).collect();
-        [(first, part.iter().map(|p| 1.0 - p).collect()), (second, part)].into_iter().collect()
+    fn linear(&self) -> Result<Taps> {
+        let first = |i: usize| self.clamp(self.position(i).max(0.0) as i64);
+        let part = |i: usize| (self.position(i) - first(i) as f64).clamp(0.0, 1.0);
+        let before = (listed(self.to, first)?, listed(self.to, |i| 1.0 - part(i))?);
+        let after = (listed(self.to, |i| self.clamp(first(i) + 1))?, listed(self.to, part)?);
+        Ok([before, after].into_iter().collect())
     }
 
     /// Keys' cubic convolution with a = -0.75, as in PyTorch and OpenCV.
-    fn cubic(&self) -> Taps {
+    fn cubic(&self) -> Result<Taps> {
         const A: f64 = -0.75;
         let near = |x: f64| ((A + 2.0) * x - (A + 3.0)) * x * x + 1.0;
         let far = |x: f64| ((A * x - 5.0 * A) * x + 8.0 * A) * x - 4.0 * A;
         let weight = |x: f64| if x <= 1.0 { near(x) } else { far(x) };
+        let at = |i: usize| (self.position(i), self.position(i).floor());
         let tap = |k: i64| {
-            let at = |i: usize| (self.position(i), self.position(i).floor());
-            let sources = (0..self.to).map(|i| self.clamp(at(i).1 as i64 + k)).collect();
-            let weights = (0..self.to).map(|i| weight((at(i).0 - at(i).1 - k as f64).abs())).collect();
-            (sources, weights)
+            let sources = listed(self.to, |i| self.clamp(at(i).1 as i64 + k))?;
+            Ok((sources, listed(self.to, |i| weight((at(i).0 - at(i).1 - k as f64).abs()))?))
         };
         (-1..3).map(tap).collect()
     }
@@ -212,10 +212,10 @@ pub fn interpolate(
         let scale = if single { scale as f32 as f64 } else { scale };
         let axis = Axis { from, to, scale, single, align_corners };
         let taps = match mode {
-            "nearest" => axis.nearest(0.0),
-            "nearest-exact" => axis.nearest(0.5),
-            "bicubic" => axis.cubic(),
-            _ => axis.linear(),
+            "nearest" => axis.nearest(0.0)?,
+            "nearest-exact" => axis.nearest(0.5)?,
+            "bicubic" => axis.cubic()?,
+            _ => axis.linear()?,
         };
         y = resample(&y, d + 2, taps)?;
     }

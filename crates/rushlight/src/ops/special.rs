@@ -8,8 +8,29 @@ use crate::autograd::grad_fn;
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI, PI};
 
 ops![
-    erf, erfc, erfinv, lgamma, digamma, polygamma, polygamma_self, mvlgamma, i0, special_i0e, special_i1, special_i1e, special_ndtr,
-    special_ndtri, special_log_ndtr, special_entr, special_xlog1py, special_zeta, xlogy, igamma, igammac, sigmoid, logit
+    erf,
+    erfc,
+    erfinv,
+    lgamma,
+    digamma,
+    polygamma,
+    polygamma_self,
+    mvlgamma,
+    i0,
+    special_i0e,
+    special_i1,
+    special_i1e,
+    special_ndtr,
+    special_ndtri,
+    special_log_ndtr,
+    special_entr,
+    special_xlog1py,
+    special_zeta,
+    xlogy,
+    igamma,
+    igammac,
+    sigmoid,
+    logit
 ];
 
 /// Returns the error function of each element, `2/√π ∫₀ˣ exp(-t²) dt`.

@@ -108,8 +108,12 @@ fn limited(x: &Tensor, min: Option<&Tensor>, max: Option<&Tensor>) -> Result<Ten
                 [inside.select(g, 0.0), lo.lt(hi).and(x.lt(lo)).select(g, 0.0), hi.lt(lo).or(x.gt(hi)).select(g, 0.0)]
             })
         }),
-        (Some(min), None) => y.with_grad([x, min], |s| derivative(s, [x, min], |g, [x, lo], _| [x.gt(lo).select(g, 0.0), x.lt(lo).select(g, 0.0)])),
-        (None, Some(max)) => y.with_grad([x, max], |s| derivative(s, [x, max], |g, [x, hi], _| [x.lt(hi).select(g, 0.0), x.gt(hi).select(g, 0.0)])),
+        (Some(min), None) => {
+            y.with_grad([x, min], |s| derivative(s, [x, min], |g, [x, lo], _| [x.gt(lo).select(g, 0.0), x.lt(lo).select(g, 0.0)]))
+        }
+        (None, Some(max)) => {
+            y.with_grad([x, max], |s| derivative(s, [x, max], |g, [x, hi], _| [x.lt(hi).select(g, 0.0), x.gt(hi).select(g, 0.0)]))
+        }
         (None, None) => Ok(y),
     }
 }
@@ -136,9 +140,8 @@ pub fn lerp(x: &Tensor, end: &Tensor, weight: &Tensor) -> Result<Tensor> {
     let (a, b, w) = (k.input(x), k.input(end), k.input(weight));
     let w = k.cast(dtype, w);
     let r = k.tern(TernOp::Lerp, a, b, w)?;
-    k.run(r)?.with_grad([x, end, weight], |s| {
-        derivative(s, [x, end, weight], |g, [a, b, w], _| [g * (1.0 - w), g * w, g * (b - a)])
-    })
+    k.run(r)?
+        .with_grad([x, end, weight], |s| derivative(s, [x, end, weight], |g, [a, b, w], _| [g * (1.0 - w), g * w, g * (b - a)]))
 }
 
 /// Returns `input + value * tensor1 * tensor2`.
@@ -207,7 +210,10 @@ fn scaled(x: Term<'_>, value: f64) -> Term<'_> {
         ("I(3, dtype=uint8), B(3), 300", "value cannot be converted to type uint8_t without overflow")])]
 pub fn masked_fill(x: &Tensor, mask: &Tensor, value: &Tensor) -> Result<Tensor> {
     if mask.dtype() != DType::Bool {
-        return Err(Error::runtime(format!("masked_fill_ only supports boolean masks, but got mask with dtype {}", c_name(mask.dtype()))));
+        return Err(Error::runtime(format!(
+            "masked_fill_ only supports boolean masks, but got mask with dtype {}",
+            c_name(mask.dtype())
+        )));
     }
     if value.rank() != 0 {
         return Err(Error::runtime(format!(
