@@ -48,7 +48,7 @@ fn index_tensors_stand_where_they_stood_or_in_front() {
 fn masks_are_their_true_positions() {
     let mask = Tensor::from_vec(vec![true, false, true, false, true, false], [2, 3]);
     check(x().index(i![&mask, 0]), &[3], &[0, 8, 16]);
-    check(x().index(i![1, [true, false, true].map(i64::from).map(|k| k).to_vec()]), &[3, 4], &[16, 17, 18, 19, 12, 13, 14, 15, 16, 17, 18, 19]);
+    check(x().index(i![1, [1i64, 0, 1]]), &[3, 4], &[16, 17, 18, 19, 12, 13, 14, 15, 16, 17, 18, 19]);
     check(x().index(i![.., Tensor::from_vec(vec![false, true, false], 3), 1..3]), &[2, 1, 2], &[5, 6, 17, 18]);
     check(x().index(i![true, 0, 0, 0]), &[1], &[0]);
     check(x().index(i![false]), &[0, 2, 3, 4], &[]);
@@ -68,7 +68,10 @@ fn errors_are_pytorchs() {
     fails(&i![Index::slice(None, None, -1)], "step must be greater than zero");
     fails(&i![[0i64, 1], [0i64, 1, 2]], "shape mismatch: indexing tensors could not be broadcast together with shapes [2], [3]");
     fails(&i![[2i64]], "index 2 is out of bounds for dimension 0 with size 2");
-    fails(&i![Tensor::from_vec(vec![true, false, true], 3)], "The shape of the mask [3] at index 0 does not match the shape of the indexed tensor [2, 3]");
+    fails(
+        &i![Tensor::from_vec(vec![true, false, true], 3)],
+        "The shape of the mask [3] at index 0 does not match the shape of the indexed tensor [2, 3]",
+    );
     fails(&i![Tensor::zeros(1)], "tensors used as indices must be long, int, byte or bool tensors");
     let e = Tensor::scalar(1.0f32).try_index(i![0]).unwrap_err();
     assert!(e.message().starts_with("invalid index of a 0-dim tensor"));
@@ -100,8 +103,8 @@ fn get_and_set_have_derivatives() {
     let v = Tensor::rand([2, 2]).to(DType::F64).with_requires_grad();
     let index = || i![[1i64, 0], 1, [3i64, 3]];
     let get = |t: &[Tensor]| Ok(vec![t[0].try_index(index())?, t[0].try_index(i![.., [0i64, 0, 2], 1..3])?]);
-    gradcheck(get, &[x.clone()], GradcheckOptions::default()).unwrap();
-    gradgradcheck(get, &[x.clone()], GradcheckOptions::default()).unwrap();
+    gradcheck(get, std::slice::from_ref(&x), GradcheckOptions::default()).unwrap();
+    gradgradcheck(get, std::slice::from_ref(&x), GradcheckOptions::default()).unwrap();
     let set = |t: &[Tensor]| {
         let y = &t[0] * &t[0];
         y.try_set(i![.., 0..2, 1], &t[1])?;
@@ -125,8 +128,8 @@ fn layout_changes_in_place() {
         row.try_mul_(3.0)?;
         Ok(vec![&y * &y, row])
     };
-    assert_eq!(f(&[a.clone()]).unwrap()[0].shape().as_slice(), [1, 3, 2]);
-    gradcheck(f, &[a.clone()], GradcheckOptions::default()).unwrap();
+    assert_eq!(f(std::slice::from_ref(&a)).unwrap()[0].shape().as_slice(), [1, 3, 2]);
+    gradcheck(f, std::slice::from_ref(&a), GradcheckOptions::default()).unwrap();
     // A view made before cannot be cut again afterwards: an error, not a wrong gradient.
     let y = &a * 2.0;
     let row = y.index(i![0]);

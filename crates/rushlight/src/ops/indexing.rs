@@ -163,7 +163,10 @@ fn locate(x: &Tensor, index: &[Index]) -> Result<(Tensor, Option<Spots>)> {
                 at += t.rank();
             }
             Index::Tensor(t) if !matches!(t.dtype(), DType::I64 | DType::I32) => {
-                return Err(Error::index(format!("tensors used as indices must be long, int, byte or bool tensors (got {})", t.dtype())));
+                return Err(Error::index(format!(
+                    "tensors used as indices must be long, int, byte or bool tensors (got {})",
+                    t.dtype()
+                )));
             }
             Index::Tensor(t) if t.rank() == 0 => view = select_at(&view, at, t.try_item::<i64>()?)?,
             Index::Tensor(t) => {
@@ -203,7 +206,10 @@ fn spots(places: Vec<(usize, Tensor)>) -> Result<Option<Spots>> {
     let Some(&(first, _)) = places.first() else { return Ok(None) };
     let mismatch = |_| {
         let shapes: Vec<String> = places.iter().map(|(_, t)| format!("{:?}", t.shape().as_slice())).collect();
-        Error::index(format!("shape mismatch: indexing tensors could not be broadcast together with shapes {}", shapes.join(", ")))
+        Error::index(format!(
+            "shape mismatch: indexing tensors could not be broadcast together with shapes {}",
+            shapes.join(", ")
+        ))
     };
     let shape = places.iter().try_fold(Dims::new(), |s, (_, t)| broadcast(&s, &t.shape())).map_err(mismatch)?;
     let dims: Dims = places.iter().map(|&(d, _)| d).collect();
@@ -267,7 +273,11 @@ pub fn index_put(x: &Tensor, indices: &[Tensor], values: &Tensor, accumulate: bo
         match t.dtype() {
             DType::I64 | DType::I32 => places.push((at, t.clone())),
             DType::Bool | DType::U8 => places.extend(mask_places(x, at, t)?),
-            other => return Err(Error::index(format!("tensors used as indices must be long, int, byte or bool tensors (got {other})"))),
+            other => {
+                return Err(Error::index(format!(
+                    "tensors used as indices must be long, int, byte or bool tensors (got {other})"
+                )));
+            }
         }
         at += if is_mask(t) { t.rank() } else { 1 };
     }
