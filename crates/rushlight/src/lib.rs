@@ -12,8 +12,10 @@
 extern crate self as rushlight;
 
 pub mod autograd;
+pub mod data;
 mod display;
 mod error;
+pub mod io;
 pub mod nn;
 pub mod op;
 pub mod ops;
@@ -23,6 +25,7 @@ mod random;
 mod state;
 mod storage;
 mod tensor;
+pub mod train;
 
 pub use autograd::{enable_grad, inference_mode, no_grad};
 pub use display::{PrintOptions, print_options, set_print_options};

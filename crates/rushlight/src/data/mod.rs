@@ -1,0 +1,1 @@
+//! Datasets and how batches are made from them.
