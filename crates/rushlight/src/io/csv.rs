@@ -3,7 +3,7 @@
 use crate::{DType, Element, Error, Result, Tensor};
 use rushlight_kernels::dispatch;
 use std::fs::File;
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
 /// How a table is written.
@@ -12,7 +12,7 @@ pub struct Options {
     /// Whether the first line names the columns.
     pub header: bool,
     /// What stands between two numbers.
-    pub delimiter: u8,
+    pub delimiter: char,
     /// The tensor's dtype.
     pub dtype: DType,
 }
@@ -20,7 +20,7 @@ pub struct Options {
 /// With a header, separated by commas, float32.
 impl Default for Options {
     fn default() -> Options {
-        Options { header: true, delimiter: b',', dtype: DType::F32 }
+        Options { header: true, delimiter: ',', dtype: DType::F32 }
     }
 }
 
@@ -54,38 +54,63 @@ pub fn read(name: &str, from: impl Read, options: &Options) -> Result<Table> {
 }
 
 fn parse<T: Element>(from: impl Read, options: &Options) -> Result<Table> {
-    let mut reader = ::csv::ReaderBuilder::new()
-        .has_headers(options.header)
-        .delimiter(options.delimiter)
-        .trim(::csv::Trim::All)
-        .flexible(true)
-        .from_reader(from);
-    let bad = |e: ::csv::Error| Error::io(e.to_string());
-    let mut columns: Vec<String> = Vec::new();
-    if options.header {
-        columns = reader.headers().map_err(bad)?.iter().map(str::to_string).collect();
-    }
-    let mut width = options.header.then_some(columns.len());
+    let mut from = BufReader::new(from);
+    let (mut columns, mut width) = (Vec::new(), None);
     let (mut values, mut rows) = (Vec::<T>::new(), 0);
-    let mut record = ::csv::ByteRecord::new();
-    while reader.read_byte_record(&mut record).map_err(bad)? {
-        let line = record.position().map_or(0, ::csv::Position::line);
-        if *width.get_or_insert(record.len()) != record.len() {
-            let width = width.unwrap_or_default();
-            return Err(Error::value(format!("line {line} has {} columns, the lines before it {width}", record.len())));
+    let (mut bytes, mut line) = (Vec::new(), 0);
+    while from.read_until(b'\n', &mut bytes)? != 0 {
+        line += 1;
+        // A byte-order mark may begin the file. Other bytes that are no UTF-8 are shown in the error about their field.
+        let text = String::from_utf8_lossy(&bytes);
+        let text = if line == 1 { text.strip_prefix('\u{feff}').unwrap_or(&text) } else { &text };
+        if !text.trim().is_empty() {
+            let fields = split(text, options.delimiter).map_err(|e| Error::value(format!("line {line}: {e}")))?;
+            let width = *width.get_or_insert(fields.len());
+            if fields.len() != width {
+                return Err(Error::value(format!("line {line} has {} columns, the lines before it {width}", fields.len())));
+            }
+            if options.header && columns.is_empty() {
+                columns = fields;
+            } else {
+                row(&fields, &columns, line, &mut values)?;
+                rows += 1;
+            }
         }
-        for (i, field) in record.iter().enumerate() {
-            let value = std::str::from_utf8(field).ok().and_then(number::<T>).ok_or_else(|| {
-                let column = columns.get(i).map_or(String::new(), |c| format!(" ('{c}')"));
-                let field = String::from_utf8_lossy(field);
-                Error::value(format!("line {line}, column {}{column}: '{field}' is no {}", i + 1, T::DTYPE))
-            })?;
-            values.push(value);
-        }
-        rows += 1;
+        bytes.clear();
     }
     let values = Tensor::try_from_vec(values, [rows, width.unwrap_or(0)])?;
     Ok(Table { columns, values })
+}
+
+/// The fields of one line, without the blanks around them. A field in quotes may contain delimiters, and quotes when doubled.
+fn split(line: &str, delimiter: char) -> std::result::Result<Vec<String>, String> {
+    let (mut fields, mut field, mut quoted) = (Vec::new(), String::new(), false);
+    let mut chars = line.trim_end_matches(['\r', '\n']).chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '"' if quoted && chars.next_if_eq(&'"').is_some() => field.push('"'),
+            '"' if quoted || field.trim().is_empty() => quoted = !quoted,
+            c if c == delimiter && !quoted => fields.push(std::mem::take(&mut field).trim().to_string()),
+            c => field.push(c),
+        }
+    }
+    if quoted {
+        return Err("a quote is not closed".into());
+    }
+    fields.push(field.trim().to_string());
+    Ok(fields)
+}
+
+/// Appends the numbers of one line.
+fn row<T: Element>(fields: &[String], columns: &[String], line: usize, values: &mut Vec<T>) -> Result<()> {
+    for (i, field) in fields.iter().enumerate() {
+        let value = number(field).ok_or_else(|| {
+            let column = columns.get(i).map_or(String::new(), |c| format!(" ('{c}')"));
+            Error::value(format!("line {line}, column {}{column}: '{field}' is no {}", i + 1, T::DTYPE))
+        })?;
+        values.push(value);
+    }
+    Ok(())
 }
 
 /// The number that `text` says, if the dtype holds it: integers exactly, floats rounded once.
