@@ -269,7 +269,7 @@ fn conv(
     a.check_groups()?;
     let w = a.weight.shape();
     let given = format!("groups={groups}");
-    let channels = w[1].checked_mul(a.shape.groups).unwrap_or(usize::MAX);
+    let channels = w[1].saturating_mul(a.shape.groups);
     a.check_channels(&given, channels)?;
     a.check_bias("", w[0])?;
     let (mut result, mut padded) = (Dims::new(), SmallVec::<[i128; 3]>::new());
@@ -421,7 +421,7 @@ pub fn conv1d_padding(
 #[op("(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1)", nn, number,
     samples = ["T(2, 2, 4, 4), T(3, 2, 3, 3), T(3)", "T(2, 4, 3), T(2, 2, 2, 3)", "T(1, 4, 4, 5), T(2, 2, 2, 2), T(2), 2, 1, 2, 2",
         "T(1, 1, 4, 5), T(2, 1, 3, 2), stride=[1, 2], padding=[2, 0], dilation=[1, 3]", "T(0, 2, 4, 4), T(3, 2, 3, 3), T(3)",
-        "T(1, 3, 3, 3), T(3, 1, 2, 2), groups=3", "T(1, 0, 3, 3), T(2, 0, 2, 2), T(2)", "I(1, 2, 3, 3), I(1, 2, 2, 2)"],
+        "T(1, 3, 3, 3), T(3, 1, 2, 2), groups=3", "I(1, 2, 3, 3), I(1, 2, 2, 2)"],
     errors = [("T(3), T(1, 1, 2, 2)", "Expected 3D (unbatched) or 4D (batched) input to conv2d, but got input of size: [3]"),
         ("T(1, 2, 8, 8), T(4, 3, 3, 3)",
             "Given groups=1, weight of size [4, 3, 3, 3], expected input[1, 2, 8, 8] to have 3 channels, but got 2 channels instead"),

@@ -82,8 +82,8 @@ fn paste(g: &Tensor, patches: &Patches, shape: &Dims) -> Result<Tensor> {
     let seen = patches.layout(&y.layout(), counts);
     for (i, j) in (0..sizes[2]).flat_map(|i| (0..sizes[3]).map(move |j| (i, j))) {
         let tap = |layout: &Layout| layout.select(2, i).select(2, j);
-        let (target, source) = (y.data().with_layout(tap(&seen)), data.with_layout(tap(&data.layout)));
-        storage::write(&[target.clone()], &[target, source], |outs, ins| backend().pointwise(&sum, ins, outs))?;
+        let operands = [y.data().with_layout(tap(&seen)), data.with_layout(tap(&data.layout))];
+        storage::write(&operands[..1], &operands, |outs, ins| backend().pointwise(&sum, ins, outs))?;
     }
     y.with_grad([g], |_| {
         let patches = patches.clone();

@@ -92,31 +92,39 @@ fn put_back(g: &Tensor, index: &Tensor, image: &[usize]) -> Result<Tensor> {
     })
 }
 
-/// What an average is taken over.
+/// What an average is taken over: the kernel, and its transpose.
 #[derive(Clone)]
-enum Over {
-    Windows { shape: PoolShape, count_include_pad: bool, divisor: Option<usize> },
-    Adaptive,
+struct Over {
+    average: WindowOp,
+    spread: WindowOp,
+}
+
+impl Over {
+    fn windows(shape: PoolShape, count_include_pad: bool, divisor: Option<usize>) -> Over {
+        Over {
+            average: WindowOp::AvgPool { shape: shape.clone(), count_include_pad, divisor },
+            spread: WindowOp::AvgPoolBackward { shape, count_include_pad, divisor },
+        }
+    }
+    fn adaptive() -> Over {
+        Over { average: WindowOp::AdaptiveAvgPool, spread: WindowOp::AdaptiveAvgPoolBackward }
+    }
 }
 
 /// Averages of `x`; `sizes` are the spatial sizes of the result.
-fn average(x: &Tensor, over: Over, sizes: &[usize]) -> Result<Tensor> {
-    let op = match over.clone() {
-        Over::Windows { shape, count_include_pad, divisor } => WindowOp::AvgPool { shape, count_include_pad, divisor },
-        Over::Adaptive => WindowOp::AdaptiveAvgPool,
-    };
-    let image = spatial(x, sizes.len());
-    window(&op, x, sizes)?.with_grad([x], |_| grad_fn(move |_, g| Ok([Some(spread(g, over.clone(), &image)?)])))
+fn average(x: &Tensor, over: &Over, sizes: &[usize]) -> Result<Tensor> {
+    window(&over.average, x, sizes)?.with_grad([x], |_| {
+        let (over, image) = (over.clone(), spatial(x, sizes.len()));
+        grad_fn(move |_, g| Ok([Some(spread(g, &over, &image)?)]))
+    })
 }
 
 /// The transpose of [`average`]: each element of `g` is shared out among the elements that it averages.
-fn spread(g: &Tensor, over: Over, image: &[usize]) -> Result<Tensor> {
-    let op = match over.clone() {
-        Over::Windows { shape, count_include_pad, divisor } => WindowOp::AvgPoolBackward { shape, count_include_pad, divisor },
-        Over::Adaptive => WindowOp::AdaptiveAvgPoolBackward,
-    };
-    let sizes = spatial(g, image.len());
-    window(&op, g, image)?.with_grad([g], |_| grad_fn(move |_, h| Ok([Some(average(h, over.clone(), &sizes)?)])))
+fn spread(g: &Tensor, over: &Over, image: &[usize]) -> Result<Tensor> {
+    window(&over.spread, g, image)?.with_grad([g], |_| {
+        let (over, sizes) = (over.clone(), spatial(g, image.len()));
+        grad_fn(move |_, h| Ok([Some(average(h, &over, &sizes)?)]))
+    })
 }
 
 // ---- checks ---------------------------------------------------------------------------------------------------------------------
@@ -354,7 +362,7 @@ fn avg_pool(name: &str, n: usize, x: &Tensor, given: Window, count_include_pad: 
         return Err(Error::runtime("divisor must be not zero"));
     }
     let magnitude = divisor.map(|d| d.unsigned_abs() as usize);
-    let y = average(x, Over::Windows { shape, count_include_pad, divisor: magnitude }, &sizes)?;
+    let y = average(x, &Over::windows(shape, count_include_pad, magnitude), &sizes)?;
     if divisor.is_some_and(|d| d < 0) { neg(&y) } else { Ok(y) }
 }
 
@@ -462,7 +470,7 @@ pub(super) fn adaptive_sizes(name: &str, n: usize, x: &Tensor, given: &[i64]) ->
 #[op("(input, output_size)", nn, float_only, samples = ["T(2, 3, 6), 4", "T(3, 5), 1", "T(1, 2, 3), 7", "T(0, 2, 3), 2", "T(1, 2, 3), 0"],
     errors = [("T(4), 2", "adaptive_avg_pool1d(): Expected 2D or 3D tensor, but got [4]")])]
 pub fn adaptive_avg_pool1d(x: &Tensor, output_size: &[i64]) -> Result<Tensor> {
-    average(x, Over::Adaptive, &adaptive_sizes("adaptive_avg_pool1d", 1, x, output_size)?)
+    average(x, &Over::adaptive(), &adaptive_sizes("adaptive_avg_pool1d", 1, x, output_size)?)
 }
 
 /// Returns averages of `input` `[n, c, h, w]` or `[c, h, w]`, a plane of size `output_size` per channel. Windows are as for
@@ -475,7 +483,7 @@ pub fn adaptive_avg_pool1d(x: &Tensor, output_size: &[i64]) -> Result<Tensor> {
         ("T(1, 4, 4), -2", "elements of output_size must be greater than or equal to 0"),
         ("T(1, 4, 4), [2, 2, 2]", "output_size must be 2")])]
 pub fn adaptive_avg_pool2d(x: &Tensor, output_size: &[i64]) -> Result<Tensor> {
-    average(x, Over::Adaptive, &adaptive_sizes("adaptive_avg_pool2d", 2, x, output_size)?)
+    average(x, &Over::adaptive(), &adaptive_sizes("adaptive_avg_pool2d", 2, x, output_size)?)
 }
 
 /// Returns averages of `input` `[n, c, d, h, w]` or `[c, d, h, w]`, `output_size` of them per channel. Windows are as for
@@ -485,5 +493,5 @@ pub fn adaptive_avg_pool2d(x: &Tensor, output_size: &[i64]) -> Result<Tensor> {
 #[op("(input, output_size)", nn, float_only, samples = ["T(1, 2, 3, 2, 4), [2, 1, 3]", "T(1, 3, 2, 2), 1"],
     errors = [("T(4), 2", "adaptive_avg_pool3d(): Expected 4D or 5D tensor, but got [4]")])]
 pub fn adaptive_avg_pool3d(x: &Tensor, output_size: &[i64]) -> Result<Tensor> {
-    average(x, Over::Adaptive, &adaptive_sizes("adaptive_avg_pool3d", 3, x, output_size)?)
+    average(x, &Over::adaptive(), &adaptive_sizes("adaptive_avg_pool3d", 3, x, output_size)?)
 }

@@ -269,7 +269,7 @@ pub fn pixel_shuffle(x: &Tensor, upscale_factor: i64) -> Result<Tensor> {
 /// Returns `input` `[…, c, h * r, w * r]` as `[…, c * r², h, w]`, where `r` is `downscale_factor`: the inverse of `pixel_shuffle`.
 ///
 /// Source: <https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.pixel_unshuffle.html>
-#[op("(input, downscale_factor)", nn, any, samples = ["T(1, 1, 4, 6), 2", "T(2, 3, 3), 3", "T(0, 1, 2, 2), 2"],
+#[op("(input, downscale_factor)", nn, any, samples = ["T(1, 1, 4, 6), 2", "T(2, 3, 3), 3"],
     errors = [("T(1, 3, 4), 2", "pixel_unshuffle expects height to be divisible by downscale_factor, but input.size(-2)=3 is not divisible by 2"),
         ("T(1, 4, 3), 2", "pixel_unshuffle expects width to be divisible by downscale_factor, but input.size(-1)=3 is not divisible by 2"),
         ("T(1, 4, 3), 0", "pixel_unshuffle expects a positive downscale_factor, but got 0")])]
