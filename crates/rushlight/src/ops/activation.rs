@@ -27,7 +27,8 @@ ops![
     hardsigmoid,
     hardswish,
     logsigmoid,
-    threshold
+    threshold,
+    glu
 ];
 
 /// `y(x)` on floats, with its derivative: `slope(g, x)` is the gradient of `x`.
@@ -352,4 +353,30 @@ pub fn threshold(x: &Tensor, limit: Scalar, value: Scalar) -> Result<Tensor> {
     let r = k.tern(TernOp::Where, below, v, a)?;
     let t = limit.to_f64();
     k.run(r)?.with_grad([x], |s| derivative(s, [x], |g, [x], _| [x.le(t).select(0.0, g)]))
+}
+
+/// Returns `a * sigmoid(b)`, where `a` and `b` are the halves of `input` along `dim`.
+///
+/// Source: <https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.glu.html>
+#[op("(input, dim=-1)", nn, float_only, samples = ["T(3, 4)", "T(4, 3), 0", "T(2, 6, 2), 1", "T(0, 2)", "T(2, 0)"],
+    errors = [("T(3)", "Halving dimension must be even, but dimension 0 is size 3"), ("T()", "glu does not support scalars because halving size must be even"),
+        ("T(2), 1", "Dimension out of range"), ("I(2)", "not implemented for 'Long'")])]
+pub fn glu(x: &Tensor, dim: i64) -> Result<Tensor> {
+    floats_only(&[x])?;
+    if x.rank() == 0 {
+        return Err(Error::runtime("glu does not support scalars because halving size must be even"));
+    }
+    let dim = super::dim(dim, x.rank())?;
+    let size = x.shape()[dim];
+    if !size.is_multiple_of(2) {
+        return Err(Error::runtime(format!("Halving dimension must be even, but dimension {dim} is size {size}")));
+    }
+    let half = (size / 2) as i64;
+    let (a, b) = (&narrow(x, dim as i64, 0, half)?, &narrow(x, dim as i64, half, half)?);
+    compute([a, b], |[a, b]| a * b.sigmoid())?.with_grad([a, b], |s| {
+        derivative(s, [a, b], |g, [a, b], _| {
+            let gate = b.sigmoid();
+            [g * gate, g * a * gate * (1.0 - gate)]
+        })
+    })
 }

@@ -1,9 +1,10 @@
 //! Arithmetic: sums, products, quotients.
 
+use super::formula::{binary_with, no_slope};
 use super::*;
 use crate::autograd::grad_fn;
 
-ops![add, sub, mul, div, neg];
+ops![add, sub, rsub, mul, div, true_divide, neg];
 
 /// Adds `other`, scaled by `alpha`, to `input`: `input + alpha * other`.
 ///
@@ -36,6 +37,17 @@ pub fn sub(x: &Tensor, y: &Tensor, alpha: Scalar) -> Result<Tensor> {
     })
 }
 
+/// Subtracts `input`, scaled by `alpha`, from `other`: `other - alpha * input`.
+///
+/// Source: <https://docs.pytorch.org/docs/stable/generated/torch.sub.html>
+#[op("(input, other, *, alpha=1)", number, function,
+    samples = ["T(3, 4), T(3, 4)", "T(3, 4), T(4)", "T(2, 1), T(1, 3), alpha=2", "T(), 2.5", "T(0, 2), T(2)", "I(3), T(3)"],
+    errors = [("T(3), T(4)", "must match the size of tensor b (3)"),
+        ("B(3), B(3)", "Subtraction, the `-` operator, with two bool tensors is not supported")])]
+pub fn rsub(x: &Tensor, y: &Tensor, alpha: Scalar) -> Result<Tensor> {
+    sub(y, x, alpha)
+}
+
 fn add_scaled(op: BinOp, x: &Tensor, y: &Tensor, alpha: Scalar) -> Result<Tensor> {
     let mut k = Pointwise::new();
     let (a, b) = (k.input(x), k.input(y));
@@ -65,17 +77,7 @@ fn scaled(g: &Tensor, alpha: Scalar) -> Result<Tensor> {
     samples = ["T(3, 4), T(3, 4)", "T(3, 4), T(4)", "T(2, 1), T(1, 3)", "T(), 2.5", "T(0, 2), T(2)", "I(3), T(3)"],
     errors = [("T(3), T(4)", "must match the size of tensor b (4)")])]
 pub fn mul(x: &Tensor, y: &Tensor) -> Result<Tensor> {
-    binary(BinOp::Mul, x, y)?.with_grad([x, y], |s| {
-        // Each operand is needed for the other's gradient only.
-        let (sx, sy) = (s.needs(1).then(|| s.input(x)), s.needs(0).then(|| s.input(y)));
-        grad_fn(move |c, g| {
-            let times = |i, other: &Option<Saved>| match other {
-                Some(o) if c.needs(i) => mul(g, &o.get(c)?).map(Some),
-                _ => Ok(None),
-            };
-            Ok([times(0, &sy)?, times(1, &sx)?])
-        })
-    })
+    binary_with(BinOp::Mul, x, y, |g, [x, y], _| [g * y, g * x])
 }
 
 /// Divides `input` by `other`; integers give a float. `rounding_mode` is None (true division), "trunc" (towards zero) or "floor" (down).
@@ -97,21 +99,19 @@ pub fn div(x: &Tensor, y: &Tensor, rounding_mode: Option<&str>) -> Result<Tensor
             )));
         }
     };
-    let rounded = rounding_mode.is_some();
-    binary(op, x, y)?.with_grad([x, y], |s| {
-        let (sx, sy) = (s.needs(1).then(|| s.input(x)), s.input(y));
-        grad_fn(move |c, g| {
-            if rounded {
-                return Ok([Some(zeros_like(g, None)?), Some(zeros_like(g, None)?)]);
-            }
-            let q = div(g, &sy.get(c)?, None)?;
-            let gy = match &sx {
-                Some(sx) if c.needs(1) => Some(neg(&mul(&q, &div(&sx.get(c)?, &sy.get(c)?, None)?)?)?),
-                _ => None,
-            };
-            Ok([Some(q), gy])
-        })
-    })
+    if rounding_mode.is_some() {
+        return binary(op, x, y)?.with_grad([x, y], |_| no_slope::<2>());
+    }
+    binary_with(op, x, y, |g, [x, y], _| [g / y, -g * ((x / y) / y)])
+}
+
+/// Divides `input` by `other`; integers give a float: [`div()`] without rounding.
+///
+/// Source: <https://docs.pytorch.org/docs/stable/generated/torch.true_divide.html>
+#[op("(input, other)", any, inplace, samples = ["T(3, 4), T(3, 4, lo=0.5)", "T(3), 2.5", "I(3), I(3, lo=1)"],
+    errors = [("T(3), T(4)", "must match the size of tensor b (4)")])]
+pub fn true_divide(x: &Tensor, y: &Tensor) -> Result<Tensor> {
+    div(x, y, None)
 }
 
 /// Returns `-input`.

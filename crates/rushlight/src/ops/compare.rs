@@ -141,26 +141,50 @@ pub fn allclose(x: &Tensor, y: &Tensor, rtol: f64, atol: f64, equal_nan: bool) -
 #[op("(elements, test_elements, *, assume_unique=False, invert=False)", any, nondiff, function,
     samples = ["I(3, 4), I(5)", "I(3), 2", "2, I(3)", "I(4, hi=3), I(2, 2), invert=True", "I(0), I(3)", "I(3), I(0)", "T(3), T(2)", "I(3), T(2)"])]
 pub fn isin(elements: &Tensor, test_elements: &Tensor, assume_unique: bool, invert: bool) -> Result<Tensor> {
-    // Every pair is compared, so repetitions do no harm.
+    // Repetitions do no harm to either way of looking.
     let _ = assume_unique;
-    let tests = reshape(test_elements, &[-1])?;
-    let mut data = tests.data();
-    // Reshaping gives a number a dimension: among numbers it must not promote as a tensor.
-    data.wrapped = test_elements.data_ref().wrapped;
-    let common = promote::promote(&[elements.data(), test_elements.data()]);
-    let (n, count) = (elements.numel().max(1), tests.numel());
-    // About a million pairs at a time, so that memory stays bounded.
-    let step = ((1 << 20) / n).max(1);
-    let mut found = filled(&elements.shape(), Scalar::Bool(false), DType::Bool)?;
-    let column = to_dtype(&unsqueeze(elements, -1)?, common)?;
-    for from in (0..count).step_by(step) {
-        let layout = data.layout.narrow(0, from, step.min(count - from));
-        let part = to_dtype(&Tensor::from_data(data.with_layout(layout)), common)?;
-        let same = eq(&column, &part)?;
-        let any = reduce::reduce(ReduceOp::Any, &same, &[same.rank() - 1], false, DType::Bool)?;
-        found = logical_or(&found, &any)?;
-    }
+    let common = promote::result_type(&[elements, test_elements]);
+    let (x, tests) = (&to_dtype(elements, common)?.detach(), &reshape(&to_dtype(test_elements, common)?.detach(), &[-1])?);
+    // Comparing every pair beats sorting up to some thousands of pairs, and bounds the memory that they take.
+    let found = if x.numel().saturating_mul(tests.numel()) <= 1 << 14 {
+        let same = eq(&unsqueeze(x, -1)?, tests)?;
+        reduce::reduce(ReduceOp::Any, &same, &[same.rank() - 1], false, DType::Bool)?
+    } else {
+        found_by_sorting(x, tests)?
+    };
     if invert { logical_not(&found) } else { Ok(found) }
+}
+
+/// Whether each element of `x` is among `tests`. Sorted together, with the tests first among equals, an element is one of them if the last
+/// test before it, which is the largest so far, equals it.
+fn found_by_sorting(x: &Tensor, tests: &Tensor) -> Result<Tensor> {
+    let (count, total) = (tests.numel(), tests.numel() + x.numel());
+    let line = Layout::contiguous(&[total]);
+    let all = cat(&[tests.clone(), reshape(x, &[-1])?], 0)?;
+    let sorted = storage::compute_many(&[(line.clone(), x.dtype()), (line.clone(), DType::I64)], &[all.data()], |ins, outs| {
+        let [values, places] = outs else { unreachable!("two outputs were asked for") };
+        backend().sort(ins[0], 0, false, values, places)
+    })?;
+    let [values, places] = [0, 1].map(|i| Tensor::from_data(sorted[i].clone()));
+    let is_test = lt(&places, &num(count as i64))?;
+    // The first sorted value is as small as any: it stands for "no test yet", which `seen` tells from a test with that value.
+    let least = narrow(&values, 0, 0, 1)?;
+    let last = running_max(&where_(&is_test, &values, &least)?)?;
+    let seen = running_max(&to_dtype(&is_test, DType::U8)?)?;
+    let found = logical_and(&logical_and(&eq(&last, &values)?, &seen)?, &logical_not(&is_test)?)?;
+    let out = storage::compute(line, DType::Bool, &[places.data(), found.data()], |ins, out| {
+        backend().scatter(rushlight_kernels::backend::ScatterOp::Set, 0, ins[0], ins[1], out)
+    })?;
+    let out = narrow(&Tensor::from_data(out), 0, count as i64, x.numel() as i64)?;
+    let shape: SmallVec<[i64; 6]> = x.shape().iter().map(|&d| d as i64).collect();
+    reshape(&contiguous(&out)?, &shape)
+}
+
+fn running_max(x: &Tensor) -> Result<Tensor> {
+    let y = storage::compute(x.layout(), x.dtype(), &[x.data()], |ins, out| {
+        backend().scan(rushlight_kernels::backend::ScanOp::Max, ins[0], 0, out, None)
+    })?;
+    Ok(Tensor::from_data(y))
 }
 
 /// Returns whether both elements are non-zero.

@@ -73,9 +73,9 @@ macro_rules! functions {
 #[rustfmt::skip]
 impl<'a> Term<'a> {
     functions! {
-        un: negative Neg, abs Abs, sign Sign, square Square, reciprocal Reciprocal, sqrt Sqrt, rsqrt Rsqrt, round Round,
+        un: negative Neg, abs Abs, sign Sign, square Square, reciprocal Reciprocal, rsqrt Rsqrt, round Round,
             exp Exp, exp2 Exp2, softplus Softplus, expm1 Expm1, log Log, log1p Log1p, sin Sin, cos Cos, sinh Sinh, cosh Cosh, tanh Tanh, sigmoid Sigmoid,
-            erfc Erfc, lgamma Lgamma, digamma Digamma, i0 I0, i0e I0e, i1 I1, i1e I1e, is_nan IsNan, is_finite IsFinite, not LogicalNot;
+            erfc Erfc, lgamma Lgamma, digamma Digamma, i0 I0, i0e I0e, i1 I1, i1e I1e, is_nan IsNan, is_finite IsFinite;
         bin: plus Add, minus Sub, times Mul, over Div, floor_div FloorDiv, trunc_div TruncDiv, pow Pow, max Max, min Min, xlogy Xlogy,
             polygamma Polygamma, zeta Zeta, eq Eq, lt Lt, le Le, gt Gt, ge Ge, and LogicalAnd, or LogicalOr
     }

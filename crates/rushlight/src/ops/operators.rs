@@ -67,6 +67,12 @@ binary_operator!(Add add, AddAssign add_assign, plain_add, plain_add_);
 binary_operator!(Sub sub, SubAssign sub_assign, plain_sub, plain_sub_);
 binary_operator!(Mul mul, MulAssign mul_assign, super::mul, super::mul_);
 binary_operator!(Div div, DivAssign div_assign, true_div, true_div_);
+binary_operator!(Rem rem, RemAssign rem_assign, super::remainder, super::remainder_);
+binary_operator!(BitAnd bitand, BitAndAssign bitand_assign, super::bitwise_and, super::bitwise_and_);
+binary_operator!(BitOr bitor, BitOrAssign bitor_assign, super::bitwise_or, super::bitwise_or_);
+binary_operator!(BitXor bitxor, BitXorAssign bitxor_assign, super::bitwise_xor, super::bitwise_xor_);
+binary_operator!(Shl shl, ShlAssign shl_assign, super::bitwise_left_shift, super::bitwise_left_shift_);
+binary_operator!(Shr shr, ShrAssign shr_assign, super::bitwise_right_shift, super::bitwise_right_shift_);
 
 impl std::ops::Neg for &Tensor {
     type Output = Tensor;
@@ -80,5 +86,21 @@ impl std::ops::Neg for Tensor {
     #[track_caller]
     fn neg(self) -> Tensor {
         or_panic(super::neg(&self))
+    }
+}
+
+/// Python's `~x`: on bools the negation.
+impl std::ops::Not for &Tensor {
+    type Output = Tensor;
+    #[track_caller]
+    fn not(self) -> Tensor {
+        or_panic(super::bitwise_not(self))
+    }
+}
+impl std::ops::Not for Tensor {
+    type Output = Tensor;
+    #[track_caller]
+    fn not(self) -> Tensor {
+        or_panic(super::bitwise_not(&self))
     }
 }
