@@ -8,19 +8,21 @@ mod adagrad;
 mod adam;
 mod adaptive;
 mod ema;
+mod lbfgs;
 mod options;
 mod rmsprop;
 mod schedule;
 mod sgd;
 
-pub use adagrad::{Adagrad, AdagradOptions};
-pub use adam::{Adam, AdamOptions, AdamW, AdamWOptions};
+pub use adagrad::{Adagrad, AdagradOptions, AdagradRule};
+pub use adam::{Adam, AdamOptions, AdamRule, AdamW, AdamWOptions, AdamWRule};
 pub use adaptive::{OneCycleLr, OneCycleOptions, PlateauOptions, ReduceLrOnPlateau};
 pub use ema::Ema;
+pub use lbfgs::{Lbfgs, LbfgsOptions};
 pub use options::Options;
-pub use rmsprop::{RmsProp, RmsPropOptions};
+pub use rmsprop::{RmsProp, RmsPropOptions, RmsPropRule};
 pub use schedule::{CosineLr, ExponentialLr, LambdaLr, LinearLr, LrRule, MultiStepLr, Schedule, Scheduler, SequentialLr, StepLr};
-pub use sgd::{Sgd, SgdOptions};
+pub use sgd::{Sgd, SgdOptions, SgdRule};
 
 use crate::{Error, Result, State, Stateful, Tensor, no_grad};
 

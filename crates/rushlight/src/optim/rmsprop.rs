@@ -36,6 +36,8 @@ pub struct RmsPropRule;
 
 /// What it keeps for a parameter.
 pub struct RmsPropMemory {
+    /// Nothing depends on it, but PyTorch's checkpoints have it.
+    step: f64,
     square: Tensor,
     direction: Option<Tensor>,
     mean: Option<Tensor>,
@@ -57,6 +59,7 @@ impl Rule for RmsPropRule {
     fn init(param: &Tensor, o: &RmsPropOptions) -> Result<RmsPropMemory> {
         let zeros = || zeros_like(param, None);
         Ok(RmsPropMemory {
+            step: 0.0,
             square: zeros()?,
             direction: (o.momentum > 0.0).then(zeros).transpose()?,
             mean: o.centered.then(zeros).transpose()?,
@@ -64,6 +67,7 @@ impl Rule for RmsPropRule {
     }
 
     fn update(param: &Tensor, grad: &Tensor, m: &mut RmsPropMemory, o: &RmsPropOptions) -> Result<()> {
+        m.step += 1.0;
         let mut k = Pointwise::new();
         let dtype = param.dtype();
         let (p, g, square) = (k.input(param), k.input(grad), k.input(&m.square));
@@ -103,7 +107,7 @@ impl Rule for RmsPropRule {
     }
 
     fn save(m: &RmsPropMemory) -> State {
-        let mut state = State::map().with("square_avg", &m.square);
+        let mut state = State::map().with("step", m.step).with("square_avg", &m.square);
         for (name, t) in [("momentum_buffer", &m.direction), ("grad_avg", &m.mean)] {
             if let Some(t) = t {
                 state = state.with(name, t);
@@ -115,6 +119,7 @@ impl Rule for RmsPropRule {
     fn load(state: &State, param: &Tensor) -> Result<RmsPropMemory> {
         let optional = |name| state.get(name).is_ok().then(|| load_like(state, name, param)).transpose();
         Ok(RmsPropMemory {
+            step: state.read("step", State::as_f64)?,
             square: load_like(state, "square_avg", param)?,
             direction: optional("momentum_buffer")?,
             mean: optional("grad_avg")?,

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Asks live PyTorch for the right answer to every sample of the op table, and more facts that the Rust tests compare with.
 
-    generate.py            writes ops.json.gz, facts.json.gz beside this file
+    generate.py            writes ops.json.gz, facts.json.gz, modules.json.gz and optim.json.gz beside this file
     generate.py --check    compares what it would write with what is there
 
 Needs torch and numpy, and runs `cargo xtask samples` for the samples. The values of sample tensors are a pure function of tensor and
@@ -11,6 +11,9 @@ import gzip, json, math, pathlib, subprocess, sys
 
 import torch
 import torch.nn.functional as F
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import optim as golden_optim
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[3]
@@ -185,7 +188,7 @@ def read(path):
 def main():
     check = "--check" in sys.argv
     bad = 0
-    for name, make in (("ops", ops), ("facts", facts)):
+    for name, make in (("ops", ops), ("facts", facts), ("optim", lambda: golden_optim.optim(uniform, numbers))):
         path = HERE / f"{name}.json.gz"
         new = make()
         if not check:
