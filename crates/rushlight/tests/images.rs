@@ -82,6 +82,7 @@ fn maxima() {
     let x = vector(&[1.0, 5.0, 2.0, f32::NAN, 3.0, 0.0, 4.0]);
     let (y, at) = ops::max_pool1d_with_indices(&x, &[3], Some(&[2]), &[1], &[1], false).unwrap();
     is(Ok(y), &[5.0, f64::NAN, f64::NAN, 4.0]);
+    is(ops::max_pool1d(&x, &[3], Some(&[2]), &[1], &[1], false), &[5.0, f64::NAN, f64::NAN, 4.0]);
     assert_eq!(at.to_vec::<i64>(), [1, 3, 3, 6]);
     // The first of equals; with ceil_mode the last window hangs over the end.
     let (y, at) = ops::max_pool1d_with_indices(&vector(&[1.0, 5.0, 5.0, 2.0, 7.0]), &[2], None, &[0], &[1], true).unwrap();

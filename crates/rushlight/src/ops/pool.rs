@@ -241,6 +241,15 @@ fn max_pool(name: &str, n: usize, x: &Tensor, given: Window) -> Result<(Tensor, 
     Ok((values, indices))
 }
 
+/// Maxima alone: without a gradient to come, nobody needs their positions.
+fn max_values(name: &str, n: usize, x: &Tensor, given: Window) -> Result<Tensor> {
+    if autograd::is_recorded(&[x]) {
+        return Ok(max_pool(name, n, x, given)?.0);
+    }
+    let (shape, result) = given.check(name, n, x)?;
+    window(&WindowOp::MaxPool(shape), x, &result)
+}
+
 /// Returns the maxima of windows over `input` `[n, c, l]` or `[c, l]`. Without `stride` windows lie side by side.
 ///
 /// The result has `floor((l + 2 * padding - dilation * (kernel_size - 1) - 1) / stride) + 1` elements per channel; `ceil_mode` rounds up
@@ -259,7 +268,7 @@ pub fn max_pool1d(
     dilation: &[i64],
     ceil_mode: bool,
 ) -> Result<Tensor> {
-    Ok(max_pool("max_pool1d", 1, x, Window { kernel, stride, padding, dilation, ceil_mode })?.0)
+    max_values("max_pool1d", 1, x, Window { kernel, stride, padding, dilation, ceil_mode })
 }
 
 /// As `max_pool1d`, and the position of each maximum in its row.
@@ -301,7 +310,7 @@ pub fn max_pool2d(
     dilation: &[i64],
     ceil_mode: bool,
 ) -> Result<Tensor> {
-    Ok(max_pool("max_pool2d", 2, x, Window { kernel, stride, padding, dilation, ceil_mode })?.0)
+    max_values("max_pool2d", 2, x, Window { kernel, stride, padding, dilation, ceil_mode })
 }
 
 /// As `max_pool2d`, and the row-major position of each maximum in its plane.
@@ -335,7 +344,7 @@ pub fn max_pool3d(
     dilation: &[i64],
     ceil_mode: bool,
 ) -> Result<Tensor> {
-    Ok(max_pool("max_pool3d", 3, x, Window { kernel, stride, padding, dilation, ceil_mode })?.0)
+    max_values("max_pool3d", 3, x, Window { kernel, stride, padding, dilation, ceil_mode })
 }
 
 /// As `max_pool3d`, and the row-major position of each maximum in its plane.
