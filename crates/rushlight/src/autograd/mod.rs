@@ -16,6 +16,7 @@ mod checkpoint;
 mod dot;
 pub mod engine;
 mod function;
+pub mod functional;
 pub mod gradcheck;
 pub mod hooks;
 pub(crate) mod inplace;

@@ -86,9 +86,9 @@ fn check_slices(op: &str, x: &Tensor, d: usize, index: &Tensor, source: &Tensor)
         ("T(2, 3), 0, I(1, lo=-1, hi=0), T(1, 3)", "index -1 is out of bounds for dimension 0 with size 2"),
         ("T(2, 3), 0, I(1), T(2, 3)", "index_add_(): Number of indices (1) should be equal to source.size(dim): (2), for dim: 0"),
         ("T(2, 3), 0, I(1, hi=1), T(1, 2)", "source tensor shape must match self tensor shape, excluding the specified dimension. Got self.shape = [2, 3] source.shape = [1, 2]"),
-        ("T(2), 0, I(1, hi=1), I(1)", "index_add_(): self (Double) and source (Long) must have the same scalar type"),
+        ("T(2), 0, I(1, hi=1), I(1)", "index_add_(): self (Float) and source (Long) must have the same scalar type"),
         ("T(2), 0, I(1, 1), T(1)", "index_add_(): Index is supposed to be a vector, but got dim: 2"),
-        ("T(2), 0, T(1), T(1)", "index_add_(): Expected dtype int32/int64 for index but got: Double")])]
+        ("T(2), 0, T(1), T(1)", "index_add_(): Expected dtype int32/int64 for index but got: Float")])]
 pub fn index_add(x: &Tensor, dim: i64, index: &Tensor, source: &Tensor, alpha: Scalar) -> Result<Tensor> {
     if index.rank() > 1 {
         return Err(Error::index(format!("index_add_(): Index is supposed to be a vector, but got dim: {}", index.rank())));
@@ -126,7 +126,7 @@ fn put_along(x: &Tensor, twin: &str, d: usize, index: &Tensor, source: &Tensor, 
     errors = [("T(2, 3), 0, I(1, lo=7, hi=8), T(1, 3)", "index_copy_(): index 7 is out of bounds for dimension 0 with size 2"),
         ("T(2, 3), 0, I(1, hi=1), T(1, 2)", "index_copy_(): Source/destination tensor must have same slice shapes. Destination slice shape: [3] at dimension 0 and source slice shape: [2] at dimension 0."),
         ("T(2, 3), 0, I(2, hi=1), T(1, 3)", "index_copy_(): Number of indices (2) should be equal to source.size(dim) (1)"),
-        ("T(2), 0, I(1, hi=1), I(1)", "index_copy_(): self and source expected to have the same dtype, but got (self) Double and (source) Long"),
+        ("T(2), 0, I(1, hi=1), I(1)", "index_copy_(): self and source expected to have the same dtype, but got (self) Float and (source) Long"),
         ("T(2), 0, I(1, 1), T(1)", "index_copy_(): Index should have dimension 1 or 0 (got 2)"),
         ("T(2), 0, I(1, dtype=int32), T(1)", "index_copy_(): Expected a long tensor for index, but got Int"),
         ("T(2, 3), 0, I(hi=1), T(3)", "their dimensionality must match. Source dimensionality (1), destination dimensionality (2)")])]
@@ -244,7 +244,7 @@ fn flat_error(e: Error, numel: usize) -> Error {
 /// Source: <https://docs.pytorch.org/docs/stable/generated/torch.take.html>
 #[op("(input, index)", any, samples = ["T(3, 4), I(2, 2, lo=-12, hi=12)", "T(), I(2, hi=1)", "T(3, 4), I(0)", "T(0), I(0)", "T(4), I(hi=4)"],
     errors = [("T(2, 3), I(1, lo=6, hi=7)", "out of range: tried to access index 6 on a tensor of 6 elements."),
-        ("T(2), T(1)", "take(): Expected a long tensor for index, but got Double"), ("T(0), I(1)", "take(): tried to take from an empty tensor")])]
+        ("T(2), T(1)", "take(): Expected a long tensor for index, but got Float"), ("T(0), I(1)", "take(): tried to take from an empty tensor")])]
 pub fn take(x: &Tensor, index: &Tensor) -> Result<Tensor> {
     let n = x.numel();
     check_flat("take", index, n)?;
@@ -258,7 +258,7 @@ pub fn take(x: &Tensor, index: &Tensor) -> Result<Tensor> {
     samples = ["T(3, 4), I(1, lo=-12, hi=12), T(1)", "T(3, 2), I(2, 2, hi=6), T(4), True", "T(), I(1, hi=1), T(1)", "T(3), I(0), T(0)"],
     errors = [("T(2, 3), I(1, lo=9, hi=10), T(1)", "out of range: tried to access index 9 on a tensor of 6 elements."),
         ("T(2), I(2, hi=1), T(1)", "put_(): Expected source and index to have the same number of elements, but got source.numel() = 1, index.numel() = 2"),
-        ("T(2), I(1, hi=1), I(1)", "put_(): self and source expected to have the same dtype, but got self.dtype = Double and source.dtype = Long"),
+        ("T(2), I(1, hi=1), I(1)", "put_(): self and source expected to have the same dtype, but got self.dtype = Float and source.dtype = Long"),
         ("T(2), I(1, dtype=int32), T(1)", "put_(): Expected a long tensor for index, but got Int")])]
 pub fn put(x: &Tensor, index: &Tensor, source: &Tensor, accumulate: bool) -> Result<Tensor> {
     if x.dtype() != source.dtype() {
@@ -286,7 +286,7 @@ pub fn put(x: &Tensor, index: &Tensor, source: &Tensor, accumulate: bool) -> Res
 /// Source: <https://docs.pytorch.org/docs/stable/generated/torch.take_along_dim.html>
 #[op("(input, indices, dim=None)", any, samples = ["T(3, 4), I(3, 2, hi=4), 1", "T(3, 4), I(1, 4, lo=-3, hi=3), 0", "T(1, 4), I(3, 2, hi=4), 1", "T(2, 2), I(3, hi=4)"],
     errors = [("T(2, 3), I(1), 1", "torch.take_along_dim(): input and indices should have the same number of dimensions, but got 2 dimensions for input, and 1 dimensions for indices"),
-        ("T(2, 3), T(1, 1), 1", "torch.take_along_dim(): dtype of indices should be Long but got Double"), ("T(2), I(1, lo=2, hi=3), 0", "index 2 is out of bounds")])]
+        ("T(2, 3), T(1, 1), 1", "torch.take_along_dim(): dtype of indices should be Long but got Float"), ("T(2), I(1, lo=2, hi=3), 0", "index 2 is out of bounds")])]
 pub fn take_along_dim(x: &Tensor, indices: &Tensor, dim: Option<i64>) -> Result<Tensor> {
     if indices.dtype() != DType::I64 {
         let name = indices.dtype().scalar_type_name();
@@ -347,7 +347,7 @@ pub fn masked_select(x: &Tensor, mask: &Tensor) -> Result<Tensor> {
 /// Source: <https://docs.pytorch.org/docs/stable/generated/torch.Tensor.masked_scatter_.html>
 #[op("(input, mask, source)", any, inplace, samples = ["T(3, 4), B(3, 4), T(12)", "T(2, 3), B(3), T(7)", "T(), B(), T(1)", "T(0, 2), B(2), T(1)"],
     errors = [("T(3), I(3), T(3)", "masked_scatter_ only supports boolean masks, but got mask with dtype Long"),
-        ("T(3), B(3), I(3)", "masked_scatter: expected self and source to have same dtypes but gotDouble and Long"),
+        ("T(3), B(3), I(3)", "masked_scatter: expected self and source to have same dtypes but gotFloat and Long"),
         ("T(40), B(40), T(1)", "Number of elements of source < number of ones in mask"), ("T(2, 3), B(2), T(6)", "must match the size of tensor")])]
 pub fn masked_scatter(x: &Tensor, mask: &Tensor, source: &Tensor) -> Result<Tensor> {
     if mask.dtype() != DType::Bool {

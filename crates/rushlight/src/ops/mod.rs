@@ -42,7 +42,6 @@ pub mod einsum;
 pub mod extremes;
 pub mod fill;
 pub mod index;
-pub mod indexing;
 pub mod join;
 pub mod linalg;
 pub mod lookup;
@@ -88,7 +87,6 @@ families![
     extremes,
     fill,
     index,
-    indexing,
     join,
     linalg,
     lookup,

@@ -1,7 +1,7 @@
 //! Gather and scatter: one index per element, along one dimension.
 
 use super::*;
-use crate::autograd::{grad_fn, inplace};
+use crate::autograd::{self, grad_fn, inplace};
 use rushlight_kernels::backend::ScatterOp;
 
 ops![gather, scatter, scatter_value, scatter_add, scatter_reduce, index_reduce];
@@ -25,7 +25,9 @@ pub fn gather(x: &Tensor, dim: i64, index: &Tensor, sparse_grad: bool) -> Result
     let (shape, ishape) = (x.shape(), index.shape());
     check_index("gather", index)?;
     if index.numel() == 0 {
-        return filled(&ishape, Scalar::Int(0), x.dtype());
+        // No element is named, whatever the ranks.
+        let zeros = move |_: &autograd::Ctx, g: &Tensor| Ok([Some(filled(&shape, Scalar::Int(0), g.dtype())?)]);
+        return filled(&ishape, Scalar::Int(0), x.dtype())?.with_grad([x], |_| grad_fn(zeros));
     }
     if shape.len().max(1) != ishape.len().max(1) {
         return Err(Error::runtime(format!(

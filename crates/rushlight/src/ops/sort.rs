@@ -111,9 +111,9 @@ pub fn kthvalue(x: &Tensor, k: i64, dim: i64, keepdim: bool) -> Result<(Tensor, 
         return Ok((values, indices));
     }
     // Selected by a copy, so that the results are tensors of their own and the whole sorted tensor is freed.
-    let kth = |t: &Tensor| {
+    let pick = |t: &Tensor| {
         let t = narrow(t, d as i64, k - 1, 1)?;
         copy(&if keepdim { t } else { select(&t, d as i64, 0)? })
     };
-    Ok((kth(&values)?, kth(&indices)?))
+    Ok((pick(&values)?, pick(&indices)?))
 }
