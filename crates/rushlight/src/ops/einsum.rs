@@ -237,7 +237,7 @@ fn distinct(x: &Tensor, labels: &[usize], operand: usize) -> Result<(Tensor, Vec
 /// multiplied from left to right.
 ///
 /// Source: <https://docs.pytorch.org/docs/stable/generated/torch.einsum.html>
-#[op("(equation, operands)", any, function,
+#[op("(equation, operands)", number, function,
     samples = ["'ij,jk->ik', [T(2, 3), T(3, 4)]", "'ij,jk', [T(2, 3), T(3, 4)]", "'bij,bjk->bki', [T(2, 2, 3), T(2, 3, 2)]", "'ii', [T(3, 3)]", "'ii->i', [T(3, 3)]",
         "'i,j,k->kij', [T(2), T(3), T(2)]", "'...ij,...jk->...ik', [T(2, 2, 3), T(3, 2)]", "'ij->', [T(2, 3)]", "'ij->ji', [T(2, 3)]",
         "'bn,anm,bm->ba', [T(2, 3), T(4, 3, 2), T(2, 2)]", "'i,i->', [T(0), T(0)]", "' a b , b c -> a c ', [T(2, 1), T(3, 2)]"],

@@ -56,7 +56,8 @@ fn extreme(op: ReduceOp, x: &Tensor, over: Dims, keepdim: bool) -> Result<Tensor
 /// Elements of `x` along `d` at `index`, as [`Backend::gather`](rushlight_kernels::backend::Backend::gather); the index is in range.
 pub(super) fn pick(x: &Tensor, d: usize, index: &Tensor) -> Result<Tensor> {
     if x.rank() == 0 {
-        return Ok(x.clone());
+        // A copy: the callers reshape the result as fresh memory that starts at zero.
+        return copy_contiguous(x);
     }
     let shape = x.shape();
     let y = storage::compute(Layout::contiguous(&index.shape()), x.dtype(), &[x.data(), index.data()], |ins, out| {

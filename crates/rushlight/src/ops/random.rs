@@ -151,7 +151,7 @@ pub fn randperm(n: i64, generator: Option<&Generator>, dtype: Option<DType>) -> 
 /// Returns numbers drawn uniformly from `[0, 1)`, with the shape of `input`, and its dtype unless `dtype` is given.
 ///
 /// Source: <https://docs.pytorch.org/docs/stable/generated/torch.rand_like.html>
-#[op("(input, *, generator=None, dtype=None)", any, nondiff, random, function, samples = ["T(2, 3)", "T()", "T(0, 2)", "I(3), dtype=float32"],
+#[op("(input, *, generator=None, dtype=None)", float_only, nondiff, random, function, samples = ["T(2, 3)", "T()", "T(0, 2)", "I(3), dtype=float32"],
     errors = [("I(3)", "not implemented for 'Long'")])]
 pub fn rand_like(x: &Tensor, generator: Option<&Generator>, dtype: Option<DType>) -> Result<Tensor> {
     drawn(RandomOp::Uniform { low: 0.0, high: 1.0 }, &x.shape(), dtype.unwrap_or(x.dtype()), generator)
@@ -160,7 +160,7 @@ pub fn rand_like(x: &Tensor, generator: Option<&Generator>, dtype: Option<DType>
 /// Returns numbers drawn from the standard normal distribution, with the shape of `input`, and its dtype unless `dtype` is given.
 ///
 /// Source: <https://docs.pytorch.org/docs/stable/generated/torch.randn_like.html>
-#[op("(input, *, generator=None, dtype=None)", any, nondiff, random, function, samples = ["T(2, 3)", "T()", "T(0, 2)", "I(3), dtype=float32"],
+#[op("(input, *, generator=None, dtype=None)", float_only, nondiff, random, function, samples = ["T(2, 3)", "T()", "T(0, 2)", "I(3), dtype=float32"],
     errors = [("I(3)", "not implemented for 'Long'")])]
 pub fn randn_like(x: &Tensor, generator: Option<&Generator>, dtype: Option<DType>) -> Result<Tensor> {
     drawn(RandomOp::Normal { mean: 0.0, std: 1.0 }, &x.shape(), dtype.unwrap_or(x.dtype()), generator)
@@ -211,7 +211,7 @@ fn smallest_float(x: &Tensor) -> Result<Option<f64>> {
 /// Returns numbers drawn from normal distributions whose means and standard deviations are the elements of `mean` and `std`; the shapes broadcast.
 ///
 /// Source: <https://docs.pytorch.org/docs/stable/generated/torch.normal.html>
-#[op("(mean, std, *, generator=None)", any, nondiff, random, function, samples = ["T(2, 3), T(3, lo=0.5)", "T(), T(lo=0.5)", "T(0, 2), T(2, lo=0.5)"],
+#[op("(mean, std, *, generator=None)", float_only, nondiff, random, function, samples = ["T(2, 3), T(3, lo=0.5)", "T(), T(lo=0.5)", "T(0, 2), T(2, lo=0.5)"],
     errors = [("T(2), T(3, lo=0.5)", "must match the size of tensor b (3)"), ("T(2), T(2, hi=-1)", "normal expects all elements of std >= 0.0")])]
 pub fn normal(mean: &Tensor, std: &Tensor, generator: Option<&Generator>) -> Result<Tensor> {
     normal_of(mean, std, generator)
@@ -220,7 +220,7 @@ pub fn normal(mean: &Tensor, std: &Tensor, generator: Option<&Generator>) -> Res
 /// As `normal`, with one standard deviation for all.
 ///
 /// Source: <https://docs.pytorch.org/docs/stable/generated/torch.normal.html>
-#[op("(mean, std=1.0, *, generator=None)", overload = "mean", any, nondiff, random, function, samples = ["T(2, 3)", "T(2, 3), 0.5", "T(0, 2), 1"],
+#[op("(mean, std=1.0, *, generator=None)", overload = "mean", float_only, nondiff, random, function, samples = ["T(2, 3)", "T(2, 3), 0.5", "T(0, 2), 1"],
     errors = [("T(2), -1.0", "normal expects std >= 0.0, but found std -1")])]
 pub fn normal_mean(mean: &Tensor, std: f64, generator: Option<&Generator>) -> Result<Tensor> {
     check_std(std)?;
@@ -231,7 +231,7 @@ pub fn normal_mean(mean: &Tensor, std: f64, generator: Option<&Generator>) -> Re
 /// As `normal`, with one mean for all.
 ///
 /// Source: <https://docs.pytorch.org/docs/stable/generated/torch.normal.html>
-#[op("(mean, std, *, generator=None)", overload = "std", any, nondiff, random, function, samples = ["1.5, T(2, 3, lo=0.5)", "0, T(0, 2)"],
+#[op("(mean, std, *, generator=None)", overload = "std", float_only, nondiff, random, function, samples = ["1.5, T(2, 3, lo=0.5)", "0, T(0, 2)"],
     errors = [("0, T(2, hi=-1)", "normal expects all elements of std >= 0.0")])]
 pub fn normal_std(mean: f64, std: &Tensor, generator: Option<&Generator>) -> Result<Tensor> {
     normal_of(&Tensor::wrapped_number(Scalar::Float(mean)), std, generator)
@@ -281,7 +281,7 @@ fn coins(p: &Tensor, out: DType, generator: Option<&Generator>) -> Result<Tensor
 /// Returns ones with the probabilities in `input`, else zeros.
 ///
 /// Source: <https://docs.pytorch.org/docs/stable/generated/torch.bernoulli.html>
-#[op("(input, *, generator=None)", any, random, nondiff, samples = ["T(3, 4, lo=0, hi=1)", "T(lo=0, hi=1)", "T(0, 2)"],
+#[op("(input, *, generator=None)", float_only, random, nondiff, samples = ["T(3, 4, lo=0, hi=1)", "T(lo=0, hi=1)", "T(0, 2)"],
     errors = [("T(1, lo=2, hi=3)", "Expected p_in >= 0 && p_in <= 1"), ("I(2, hi=2)", "\"bernoulli_tensor_cpu_p_\" not implemented for 'Long'")])]
 pub fn bernoulli(x: &Tensor, generator: Option<&Generator>) -> Result<Tensor> {
     coins(x, x.dtype(), generator)?.with_grad([x], |_| grad_fn(|_, g| Ok([Some(zeros_like(g, None)?)])))

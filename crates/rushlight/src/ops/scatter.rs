@@ -198,7 +198,7 @@ pub fn scatter_add(x: &Tensor, dim: i64, index: &Tensor, src: &Tensor) -> Result
 /// Equal extremes share the gradient evenly.
 ///
 /// Source: <https://docs.pytorch.org/docs/stable/generated/torch.Tensor.scatter_reduce_.html>
-#[op("(input, dim, index, src, reduce, *, include_self=True)", any, inplace,
+#[op("(input, dim, index, src, reduce, *, include_self=True)", number, inplace,
     samples = ["T(3, 4), 0, I(5, 4, hi=3), T(5, 4), 'sum'", "T(3, 2), 1, I(3, 4, hi=2), T(3, 4, lo=0.5), 'prod'", "T(4), 0, I(7, hi=4), T(7), 'mean'",
         "T(4), 0, I(7, hi=4), T(7), 'amax'", "T(4), 0, I(7, hi=4), T(7), 'amin', include_self=False", "T(4), 0, I(3, hi=4), T(3), 'mean', include_self=False",
         "T(4), 0, I(3, hi=4), T(3), 'prod', include_self=False", "I(4), 0, I(7, hi=4), I(7), 'mean'", "T(3), 0, I(0), T(0), 'amax'"],
@@ -292,7 +292,7 @@ fn scatter_extreme(op: ScatterOp, x: &Tensor, d: usize, index: &Tensor, src: &Te
 /// As [`scatter_reduce()`] for whole slices: joins the slices of `source` to those of `input` at the positions `index` of dimension `dim`.
 ///
 /// Source: <https://docs.pytorch.org/docs/stable/generated/torch.Tensor.index_reduce_.html>
-#[op("(input, dim, index, source, reduce, *, include_self=True)", any, inplace,
+#[op("(input, dim, index, source, reduce, *, include_self=True)", number, inplace,
     samples = ["T(3, 4), 0, I(5, hi=3), T(5, 4), 'mean'", "T(3, 2), -1, I(2, hi=2), T(3, 2, lo=0.5), 'prod'", "T(4), 0, I(7, hi=4), T(7), 'amax', include_self=False"],
     errors = [("T(3), 0, I(1, hi=3), T(1), 'sum'", "index_reduce(): Expected reduce to be one of prod, mean, amax or amin but got sum."),
         ("T(3), 0, I(2, hi=3), T(1), 'amax'", "index_reduce(): Number of indices (2) should be equal to source.size(dim): (1)")])]

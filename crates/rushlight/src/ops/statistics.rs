@@ -375,7 +375,7 @@ pub fn norm_name(x: &Tensor, p: &str, dim: Option<&[i64]>, keepdim: bool, dtype:
 /// Returns the `p`-norm of `input - other`.
 ///
 /// Source: <https://docs.pytorch.org/docs/stable/generated/torch.dist.html>
-#[op("(input, other, p=2)", samples = ["T(3, 4), T(3, 4)", "T(3, 4), T(4), 1", "T(3), T(3), inf", "T(), T()"], errors = [("T(3), T(4)", "must match the size of tensor b (4)")])]
+#[op("(input, other, p=2)", float_only, samples = ["T(3, 4), T(3, 4)", "T(3, 4), T(4), 1", "T(3), T(3), inf", "T(), T()"], errors = [("T(3), T(4)", "must match the size of tensor b (4)")])]
 pub fn dist(x: &Tensor, other: &Tensor, p: Scalar) -> Result<Tensor> {
     vector_norm(&sub(x, other, ONE)?, p, None, false, None)
 }
