@@ -328,7 +328,7 @@ fn between_epochs_and_abandoned_epochs() {
 
 #[test]
 fn states_that_do_not_fit() {
-    let mut l = loader(0, 1);
+    let l = loader(0, 1);
     l.iter().next();
     let state = l.state();
     let message = |state: &State| loader(0, 1).load_state(state).unwrap_err().message().to_string();

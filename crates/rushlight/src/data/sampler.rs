@@ -95,7 +95,8 @@ fn positive(name: &str, value: usize) -> Result<usize> {
 /// Samples at random: every one once, or with replacement.
 #[derive(Clone, Debug)]
 pub struct RandomSampler {
-    len: usize,
+    /// Samples in the dataset.
+    population: usize,
     num_samples: usize,
     replacement: bool,
 }
@@ -114,7 +115,7 @@ impl RandomSampler {
     /// ValueError if a size is zero.
     pub fn with_samples(len: usize, num_samples: usize, replacement: bool) -> Result<RandomSampler> {
         positive("num_samples", num_samples.min(len))?;
-        Ok(RandomSampler { len, num_samples, replacement })
+        Ok(RandomSampler { population: len, num_samples, replacement })
     }
 }
 
@@ -125,7 +126,7 @@ impl Sampler for RandomSampler {
     fn indices(&self, source: &Source) -> Result<Indices> {
         // Given no generator, PyTorch draws a seed from the default one and shuffles with a generator of that seed.
         let generator = if source.is_default { Generator::new(source.seed()) } else { source.generator.clone() };
-        let n = self.len;
+        let n = self.population;
         if self.replacement {
             let mut engine = generator.lock();
             // The rule of `torch.randint`: 64 bits from a range of 2^28 on.

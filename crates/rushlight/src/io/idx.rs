@@ -23,7 +23,7 @@ pub fn load(path: impl AsRef<Path>) -> Result<Tensor> {
 
 fn read(block: &Block) -> Result<Tensor> {
     if !block.bytes().starts_with(GZIP) {
-        let (dtype, shape, data) = header(&mut &*block.bytes())?;
+        let (dtype, shape, data) = header(&mut block.bytes())?;
         check_size(block.bytes().len() - data, &shape, dtype)?;
         return block.tensor(data..block.bytes().len(), dtype, Layout::contiguous(&shape), Endian::Big);
     }
