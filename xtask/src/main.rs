@@ -1,5 +1,6 @@
 //! The project's own commands: `cargo xtask check | test | bench | docs | samples`.
 
+mod bench;
 mod docs;
 mod golden;
 
@@ -47,11 +48,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().task {
         Task::Check => check(),
         Task::Test => test(),
-        Task::Bench { args } => {
-            let mut all = vec!["bench", "-p", "rushlight", "--bench", "kernels", "--"];
-            all.extend(args.iter().map(String::as_str));
-            cargo("benchmarks", &all)
-        }
+        Task::Bench { args } => bench::run(&args),
         Task::Docs { check } => docs::write(check),
         Task::Samples => golden::print_samples(),
         Task::Golden { check } => golden::run(check),
