@@ -3,10 +3,8 @@
 //!
 //! Source: <https://docs.pytorch.org/docs/stable/nn.init.html>
 
-use crate::autograd::inplace;
-use crate::ops::{self, backend};
+use crate::ops;
 use crate::{DType, Element, Error, Generator, Result, Scalar, Tensor, UnOp, no_grad};
-use rushlight_kernels::backend::RandomOp;
 use rushlight_kernels::dispatch;
 
 /// Which side's size keeps its variance: that of the activations on the way forward, or of the gradients on the way back.
@@ -63,20 +61,13 @@ pub fn fans(tensor: &Tensor) -> Result<(usize, usize)> {
     }
 }
 
-fn random(tensor: &Tensor, op: RandomOp) -> Result<()> {
-    let _guard = no_grad();
-    inplace::fill(tensor, |out| backend().random(op, &mut Generator::default_cpu().lock(), out))
-}
-
 /// Fills with numbers drawn evenly from `[low, high)`.
 ///
 /// # Errors
 /// If the tensor is not of a floating type (so for all functions here), or `low > high`.
 pub fn uniform_(tensor: &Tensor, low: f64, high: f64) -> Result<()> {
-    if low > high {
-        return Err(Error::runtime(format!("uniform_ expects to return a [from, to) range, but found from={low} > to={high}")));
-    }
-    random(tensor, RandomOp::Uniform { low, high })
+    let _guard = no_grad();
+    ops::uniform_(tensor, low, high, None).map(|_| ())
 }
 
 /// Fills with normal numbers.
@@ -84,10 +75,8 @@ pub fn uniform_(tensor: &Tensor, low: f64, high: f64) -> Result<()> {
 /// # Errors
 /// If `std` is negative.
 pub fn normal_(tensor: &Tensor, mean: f64, std: f64) -> Result<()> {
-    if std < 0.0 {
-        return Err(Error::runtime(format!("normal expects std >= 0.0, but found std {std}")));
-    }
-    random(tensor, RandomOp::Normal { mean, std })
+    let _guard = no_grad();
+    ops::normal_(tensor, mean, std, None).map(|_| ())
 }
 
 /// Fills with one number.
@@ -246,18 +235,16 @@ pub fn trunc_normal_(tensor: &Tensor, mean: f64, std: f64, low: f64, high: f64) 
         Ok((1.0 + erf.try_item::<f64>()?) / 2.0)
     };
     let dtype = tensor.dtype();
-    let draw = |op: RandomOp| -> Result<Vec<f64>> {
-        let fresh = ops::zeros_like(&tensor.detach(), None)?;
-        random(&fresh, op)?;
-        Ok(fresh.to_f64_vec())
-    };
+    let fresh = ops::zeros_like(&tensor.detach(), None)?;
+    let normals = || normal_(&fresh, mean, std).map(|()| fresh.to_f64_vec());
+    let evens = |low, high| uniform_(&fresh, low, high).map(|()| fresh.to_f64_vec());
     let mut values;
     if below(high)? - below(low)? > 0.3 {
         let (lo, hi) = (rounded(low, dtype), rounded(high, dtype));
         let outside = |x: &f64| *x < lo || *x > hi;
-        values = draw(RandomOp::Normal { mean, std })?;
+        values = normals()?;
         while values.iter().any(outside) {
-            let again = draw(RandomOp::Normal { mean, std })?;
+            let again = normals()?;
             values.iter_mut().zip(again).filter(|(v, _)| outside(v)).for_each(|(v, a)| *v = a);
         }
     } else {
@@ -268,18 +255,18 @@ pub fn trunc_normal_(tensor: &Tensor, mean: f64, std: f64, low: f64, high: f64) 
             let z = round(round(x - round(mean)) / round(std));
             round(round(round(z * z) * -0.5) - round(peak))
         };
-        values = draw(RandomOp::Uniform { low, high })?;
+        values = evens(low, high)?;
         let mut pending = vec![true; values.len()];
         let mut candidates = values.clone();
         loop {
-            let accept = draw(RandomOp::Uniform { low: 0.0, high: 1.0 })?;
+            let accept = evens(0.0, 1.0)?;
             for i in 0..values.len() {
                 pending[i] = pending[i] && round(accept[i].ln()) > density(candidates[i]);
             }
             if !pending.contains(&true) {
                 break;
             }
-            candidates = draw(RandomOp::Uniform { low, high })?;
+            candidates = evens(low, high)?;
             for i in (0..values.len()).filter(|&i| pending[i]) {
                 values[i] = candidates[i];
             }

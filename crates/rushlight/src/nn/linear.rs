@@ -102,26 +102,8 @@ impl Bilinear {
     /// # Errors
     /// If the shapes do not fit.
     pub fn forward(&self, x1: &Tensor, x2: &Tensor) -> Result<Tensor> {
-        inside(self, bilinear(x1, x2, &self.weight, self.bias.as_deref()))
+        inside(self, ops::bilinear(x1, x2, &self.weight, self.bias.as_deref()))
     }
-}
-
-fn bilinear(x1: &Tensor, x2: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
-    let (s1, s2, w) = (x1.shape(), x2.shape(), weight.shape());
-    let ([lead1 @ .., in1], [lead2 @ .., in2]) = (s1.as_slice(), s2.as_slice()) else {
-        return Err(Error::runtime("bilinear(): inputs need at least one dimension"));
-    };
-    if lead1 != lead2 || [*in1, *in2] != w[1..] {
-        return Err(Error::runtime(format!("bilinear(): inputs of shapes {s1:?} and {s2:?} do not fit weight of shape {w:?}")));
-    }
-    let (rows, out) = (lead1.iter().product::<usize>(), w[0]);
-    let (a, b) = (x1.try_reshape([rows, *in1])?, x2.try_reshape([rows, *in2])?);
-    // All outputs' x₁ᵀ A in one product; then each row meets its x₂.
-    let matrix = weight.try_permute([1, 0, 2])?.try_reshape([*in1, out * in2])?;
-    let left = a.try_matmul(&matrix)?.try_reshape([rows, out, *in2])?;
-    let y = left.try_matmul(&b.try_unsqueeze(2)?)?;
-    let y = y.try_reshape(lead1.iter().copied().chain([out]).collect::<Vec<_>>())?;
-    bias.map_or(Ok(y.clone()), |b| y.try_add(b))
 }
 
 /// Passes its input on.

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import modules as golden_modules
 import optim as golden_optim
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -188,7 +189,7 @@ def read(path):
 def main():
     check = "--check" in sys.argv
     bad = 0
-    for name, make in (("ops", ops), ("facts", facts), ("optim", lambda: golden_optim.optim(uniform, numbers))):
+    for name, make in (("ops", ops), ("facts", facts), ("modules", lambda: golden_modules.modules(uniform)), ("optim", lambda: golden_optim.optim(uniform, numbers))):
         path = HERE / f"{name}.json.gz"
         new = make()
         if not check:
