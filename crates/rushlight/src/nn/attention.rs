@@ -85,7 +85,7 @@ impl MultiheadAttention {
                 o.num_heads
             )));
         }
-        if e % o.num_heads != 0 {
+        if !e.is_multiple_of(o.num_heads) {
             return Err(Error::value(format!("embed_dim must be divisible by num_heads, got {e} and {}", o.num_heads)));
         }
         let (kdim, vdim) = (o.kdim.unwrap_or(e), o.vdim.unwrap_or(e));

@@ -9,11 +9,11 @@ use std::ops::Index;
 /// Modules applied one after another.
 ///
 /// ```
-/// use rushlight::nn::{Forward, Lambda, Linear, Sequential};
+/// use rushlight::nn::{Forward, Lambda, Linear, ReLU, Sequential};
 /// use rushlight::seq;
 /// use rushlight::Tensor;
 ///
-/// let model = seq![Linear::new(4, 8), Lambda::new(|x| x.try_mul(x)), Linear::new(8, 2)];
+/// let model = seq![Linear::new(4, 8), ReLU, Linear::new(8, 2)];
 /// let x = Tensor::from_vec(vec![0.5f32; 12], [3, 4]);
 /// assert_eq!(model.forward(&x)?.shape().as_slice(), [3, 2]);
 ///

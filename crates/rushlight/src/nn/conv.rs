@@ -106,7 +106,7 @@ fn check<const N: usize>(inputs: usize, outputs: usize, groups: usize, sizes: [(
         return Err(Error::value("groups must be a positive integer"));
     }
     for (name, channels) in [("in_channels", inputs), ("out_channels", outputs)] {
-        if channels % groups != 0 {
+        if !channels.is_multiple_of(groups) {
             return Err(Error::value(format!(
                 "{name} must be divisible by groups, but got {name}={channels} and groups={groups}"
             )));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 /// A module from one tensor to one tensor: what [`super::Sequential`] is made of.
 ///
 /// ```
-/// use rushlight::nn::{Forward, Linear, Module, Within};
+/// use rushlight::nn::{Forward, Linear, Module, ReLU, Within};
 /// use rushlight::{Result, Tensor};
 ///
 /// #[derive(Module)]
@@ -15,8 +15,8 @@ use std::sync::Arc;
 ///
 /// impl Forward for Mlp {
 ///     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-///         let hidden = self.fc1.forward(x).within("fc1")?;
-///         self.fc2.forward(&(&hidden * &hidden)).within("fc2")
+///         let hidden = ReLU.forward(&self.fc1.forward(x).within("fc1")?)?;
+///         self.fc2.forward(&hidden).within("fc2")
 ///     }
 /// }
 /// let mlp = Mlp { fc1: Linear::new(4, 8), fc2: Linear::new(8, 2) };

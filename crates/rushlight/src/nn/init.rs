@@ -136,7 +136,7 @@ pub fn dirac_(tensor: &Tensor, groups: usize) -> Result<()> {
     if !(1..=3).contains(&kernel.len()) {
         return Err(no_kernel(&shape));
     }
-    if groups == 0 || outputs % groups != 0 {
+    if groups == 0 || !outputs.is_multiple_of(groups) {
         return Err(Error::value(format!(
             "dim 0 must be divisible by groups; got shape {:?} and groups {groups}",
             shape.as_slice()

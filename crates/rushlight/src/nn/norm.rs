@@ -137,7 +137,7 @@ builder! {
 
 impl GroupNorm {
     fn make(o: GroupNormBuilder) -> Result<GroupNorm> {
-        if o.num_groups == 0 || o.num_channels % o.num_groups != 0 {
+        if o.num_groups == 0 || !o.num_channels.is_multiple_of(o.num_groups) {
             return Err(Error::value(format!(
                 "num_channels ({}) must be divisible by num_groups ({})",
                 o.num_channels, o.num_groups
