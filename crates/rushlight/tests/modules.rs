@@ -47,6 +47,7 @@ fn attention(module: MultiheadAttention, options: fn(&Masks) -> AttentionOptions
         causal: Tensor::from_vec((0..9).map(|i| i % 3 > i / 3).collect::<Vec<bool>>(), [3, 3]),
         padding: Tensor::from_vec(vec![false, false, false, false, false, true], [2, 3]),
         numbers: Tensor::from_vec((0..9).map(|i| i as f32 / 4.0 - 1.0).collect::<Vec<_>>(), [3, 3]),
+        per_head: Tensor::from_vec((0..36).map(|i| (i % 5) as f32 / 2.0 - 1.0).collect::<Vec<_>>(), [4, 3, 3]),
     };
     with(module, move |m, x| {
         let k = x.get(1).unwrap_or(&x[0]);
@@ -59,6 +60,7 @@ struct Masks {
     causal: Tensor,
     padding: Tensor,
     numbers: Tensor,
+    per_head: Tensor,
 }
 
 fn all(_: &Masks) -> AttentionOptions<'_> {
@@ -100,6 +102,7 @@ fn case(name: &str) -> Case {
         }
         "lstm" => lstm(LSTM::new(3, 2)),
         "lstm_deep" => lstm(LSTM::builder(2, 3).num_layers(2).bidirectional(true).batch_first(true).build()),
+        "lstm_unbatched" => lstm(LSTM::builder(2, 3).bidirectional(true).build()),
         "lstm_proj" => lstm(LSTM::builder(3, 4).proj_size(2).build()),
         "gru" => {
             with(GRU::builder(3, 2).bidirectional(true).build(), |m, x| m.forward_from(&x[0], None).map(|(y, h)| vec![y, h]))
@@ -124,6 +127,15 @@ fn case(name: &str) -> Case {
         }),
         "attention_cross" => attention(MultiheadAttention::builder(4, 1).kdim(3).vdim(2).build(), all),
         "attention_extra" => attention(MultiheadAttention::builder(4, 2).add_bias_kv(true).add_zero_attn(true).build(), all),
+        "attention_extra_masks" => {
+            let module = MultiheadAttention::builder(4, 2).add_bias_kv(true).add_zero_attn(true).build();
+            attention(module, |m| AttentionOptions {
+                attn_mask: Some(&m.per_head),
+                key_padding_mask: Some(&m.padding),
+                need_weights: false,
+                ..Default::default()
+            })
+        }
         "attention_unbatched" => attention(MultiheadAttention::new(4, 2), all),
         "encoder_layer" => plain(TransformerEncoderLayer::builder(4, 2).dim_feedforward(6).dropout(0.0).build()),
         "encoder_layer_first" => plain(
@@ -319,6 +331,20 @@ fn errors_name_the_module() {
     assert!(error.message().starts_with("RNN: input.size(-1) must be equal to input_size. Expected 3, got 4"), "{error}");
     let error = BatchNorm2d::new(3).forward(&Tensor::from_vec(vec![0f32; 6], [2, 3])).unwrap_err();
     assert!(error.message().starts_with("BatchNorm2d: expected 4D input (got 2D input)"), "{error}");
+}
+
+/// Without a mask of its own, `is_causal` means the triangle, with and without weights.
+#[test]
+fn causal_attention_needs_no_mask() {
+    let _turn = seeded(4);
+    let module = MultiheadAttention::new(4, 2);
+    let x = fill(0, &[3, 2, 4], DType::F32);
+    let triangle = Tensor::from_vec((0..9).map(|i| i % 3 > i / 3).collect::<Vec<bool>>(), [3, 3]);
+    let run = |o: AttentionOptions| module.attend(&x, &x, &x, o).unwrap().0.detach().to_f64_vec();
+    let wanted = run(AttentionOptions { attn_mask: Some(&triangle), ..Default::default() });
+    for need_weights in [true, false] {
+        close("causal", &run(AttentionOptions { is_causal: true, need_weights, ..Default::default() }), &wanted, 1e-6);
+    }
 }
 
 #[test]

@@ -238,6 +238,25 @@ fn lbfgs_takes_pytorchs_path() {
 }
 
 #[test]
+fn lbfgs_climbs_where_others_descend() {
+    let run = |maximize: bool| {
+        let x = Tensor::from_vec(vec![-1.2, 1.0], 2).with_requires_grad();
+        let mut optimizer =
+            Lbfgs::new([x.clone()], LbfgsOptions { maximize, strong_wolfe: true, max_iter: 7, ..Default::default() });
+        let sign = if maximize { -1.0 } else { 1.0 };
+        let step = optimizer.step(|| {
+            x.set_grad(None);
+            let loss = &rosenbrock(&x) * sign;
+            loss.try_backward()?;
+            Ok(loss)
+        });
+        step.unwrap();
+        x.to_vec::<f64>()
+    };
+    assert_eq!(run(false), run(true));
+}
+
+#[test]
 fn says_what_is_wrong() {
     let p = || Tensor::from_vec(vec![0f32], 1).with_requires_grad();
     let error = Adam::with_groups(vec![ParamGroup {

@@ -31,6 +31,7 @@ def layers():
     causal = torch.ones(3, 3, dtype=torch.bool).triu(1)
     padding = torch.tensor([[False, False, False], [False, False, True]])
     numbers = torch.arange(9).reshape(3, 3) / 4 - 1
+    per_head = torch.arange(36).reshape(4, 3, 3) % 5 / 2 - 1
     C = nn
     return {
         "linear": (lambda: C.Linear(5, 3), [(2, 5)], one),
@@ -61,6 +62,7 @@ def layers():
         "rnn_relu": (lambda: C.RNN(3, 2, nonlinearity="relu", bias=False, batch_first=True), [(2, 4, 3)], recurrent),
         "lstm": (lambda: C.LSTM(3, 2), [(4, 2, 3)], recurrent),
         "lstm_deep": (lambda: C.LSTM(2, 3, num_layers=2, bidirectional=True, batch_first=True), [(2, 3, 2), (4, 2, 3), (4, 2, 3)], started),
+        "lstm_unbatched": (lambda: C.LSTM(2, 3, bidirectional=True), [(4, 2), (2, 3), (2, 3)], started),
         "lstm_proj": (lambda: C.LSTM(3, 4, proj_size=2), [(3, 2, 3)], recurrent),
         "gru": (lambda: C.GRU(3, 2, bidirectional=True), [(4, 3)], recurrent),
         "gru_started": (lambda: C.GRU(2, 3, num_layers=2), [(3, 2, 2), (2, 2, 3)], started),
@@ -75,6 +77,10 @@ def layers():
         "attention_fast": (lambda: C.MultiheadAttention(4, 2, bias=False), [(3, 2, 4)], attend(attn_mask=numbers, need_weights=False)),
         "attention_cross": (lambda: C.MultiheadAttention(4, 1, kdim=3, vdim=2), [(2, 2, 4), (3, 2, 3), (3, 2, 2)], attend()),
         "attention_extra": (lambda: C.MultiheadAttention(4, 2, add_bias_kv=True, add_zero_attn=True), [(2, 2, 4), (3, 2, 4)], attend()),
+        "attention_extra_masks": (
+            lambda: C.MultiheadAttention(4, 2, add_bias_kv=True, add_zero_attn=True), [(3, 2, 4)],
+            attend(attn_mask=per_head, key_padding_mask=padding, need_weights=False),
+        ),
         "attention_unbatched": (lambda: C.MultiheadAttention(4, 2), [(2, 4), (3, 4), (3, 4)], attend()),
         "encoder_layer": (lambda: C.TransformerEncoderLayer(4, 2, dim_feedforward=6, dropout=0.0), [(3, 2, 4)], one),
         "encoder_layer_first": (
