@@ -68,7 +68,11 @@ impl Settings {
         }
     }
     fn state(&self) -> State {
-        State::map().with("epochs", self.epochs).with("batch_size", self.batch_size).with("lr", self.lr).with("seed", self.seed as i64)
+        State::map()
+            .with("epochs", self.epochs)
+            .with("batch_size", self.batch_size)
+            .with("lr", self.lr)
+            .with("seed", self.seed as i64)
     }
     /// The settings of a checkpoint, unless the command line asks for others: a run cannot go on as another one.
     fn resumed(saved: &State, args: &Args) -> Result<Settings> {
@@ -213,7 +217,7 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
 
     let weights = args.out.join("digits.safetensors");
     let state = model.state_dict();
-    safetensors::save(&weights, state.iter().map(|(name, t)| (name, t)), &safetensors::Metadata::from([("format".into(), "pt".into())]))?;
+    safetensors::save(&weights, state.iter(), &safetensors::Metadata::from([("format".into(), "pt".into())]))?;
     draw_curves(&args.out.join("learning-curve.svg"), &history)?;
     let matrix = evaluate(&model, &test)?;
     print_confusion(&matrix);
@@ -289,7 +293,12 @@ fn draw_curves(path: &Path, history: &[Epoch]) -> std::result::Result<(), Box<dy
         .draw_series(LineSeries::new(series(|e| 100.0 * e.test_accuracy), &BLUE))?
         .label("test")
         .legend(|(x, y)| PathElement::new([(x, y), (x + 16, y)], BLUE));
-    chart.configure_series_labels().position(SeriesLabelPosition::LowerRight).border_style(BLACK).background_style(WHITE).draw()?;
+    chart
+        .configure_series_labels()
+        .position(SeriesLabelPosition::LowerRight)
+        .border_style(BLACK)
+        .background_style(WHITE)
+        .draw()?;
     root.present()?;
     Ok(())
 }
@@ -298,7 +307,8 @@ fn print_confusion(matrix: &ConfusionMatrix) {
     println!("\nconfusion matrix (rows: the digit, columns: what it was taken for)");
     println!("     {}", (0..10).map(|p| format!("{p:>4}")).collect::<String>());
     for actual in 0..10 {
-        let row: String = (0..10).map(|p| matrix.count(actual, p)).map(|n| if n == 0 { "   ·".into() } else { format!("{n:>4}") }).collect();
+        let row: String =
+            (0..10).map(|p| matrix.count(actual, p)).map(|n| if n == 0 { "   ·".into() } else { format!("{n:>4}") }).collect();
         println!("{actual:>4} {row}");
     }
 }
@@ -313,10 +323,12 @@ fn print_samples(model: &Net, test: &Digits) -> Result<()> {
     let mut order: Vec<usize> = (0..labels.len()).collect();
     order.sort_by_key(|&i| predicted[i] == labels[i]);
     let shown = &order[..order.len().min(5)];
-    let images: Vec<Vec<f32>> = shown.iter().map(|&i| ops::select(&test.images, 0, i as i64)?.try_to_vec::<f32>()).collect::<Result<_>>()?;
+    let images: Vec<Vec<f32>> =
+        shown.iter().map(|&i| ops::select(&test.images, 0, i as i64)?.try_to_vec::<f32>()).collect::<Result<_>>()?;
     println!();
     for row in 0..8 {
-        let line: Vec<String> = images.iter().map(|image| image[row * 8..row * 8 + 8].iter().map(|&p| shade(p)).collect()).collect();
+        let line: Vec<String> =
+            images.iter().map(|image| image[row * 8..row * 8 + 8].iter().map(|&p| shade(p)).collect()).collect();
         println!("  {}", line.join("    "));
     }
     let captions: Vec<String> = shown

@@ -4,6 +4,8 @@
 //! [`Backend`](backend::Backend) of about a dozen kernel families with its CPU implementation.
 //! Must not live here: `Tensor`, autograd, op names, promotion rules, Python.
 #![deny(missing_docs)]
+// Module pages name their inner parts for those who read the source.
+#![allow(rustdoc::private_intra_doc_links)]
 
 pub mod backend;
 pub mod cpu;

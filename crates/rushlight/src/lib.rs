@@ -8,6 +8,8 @@
 //! assert_eq!(x.grad().unwrap().to_vec::<f32>(), [2.0, 4.0, 6.0]);
 //! ```
 #![deny(missing_docs)]
+// Module pages name their inner parts for those who read the source.
+#![allow(rustdoc::private_intra_doc_links)]
 
 extern crate self as rushlight;
 

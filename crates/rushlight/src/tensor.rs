@@ -262,10 +262,10 @@ impl Tensor {
         let dense = crate::ops::contiguous(&self.detach())?;
         storage::read(&[dense.data()], |v| {
             let len = v[0].numel() * v[0].dtype.size();
-            // SAFETY: contiguous, so `len` bytes from the first element are initialised elements; every dtype has no padding.
             let bytes = if len == 0 {
                 &[][..]
             } else {
+                // SAFETY: contiguous, so `len` bytes from the first element are initialised elements; no dtype has padding.
                 unsafe { std::slice::from_raw_parts(dispatch!(v[0].dtype, T => v[0].ptr::<T>().cast::<u8>()), len) }
             };
             Ok(f(bytes))

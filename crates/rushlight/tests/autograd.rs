@@ -203,7 +203,7 @@ fn writing_through_a_view_changes_the_base_and_its_history() {
     let a = &x * 1.0;
     let v = a.unsqueeze(0);
     a.mul_(3.0);
-    v.mul_(&v.copy());
+    v.mul_(v.copy());
     (&a + &v).sum().backward();
     assert_eq!(grad_of(&x), [2.0 * 18.0, 2.0 * 36.0]);
 }
@@ -215,7 +215,7 @@ fn in_place_through_views_has_second_derivatives() {
         let v = base.reshape([3, 2]);
         v.mul_(&args[1]);
         let again = v.reshape([6]);
-        again.mul_(&again.copy());
+        again.mul_(again.copy());
         Ok(vec![&base * &base])
     };
     let inputs = [leaf(&[0.5, -1.0, 1.5, 2.0, 0.7, -0.3]), leaf(&[1.3, -0.6])];
@@ -295,7 +295,7 @@ fn no_cycle_keeps_memory_alive() {
     let weak = {
         let y = &x / 2.0;
         let v = y.reshape([10, 100]);
-        v.mul_(&v.copy());
+        v.mul_(v.copy());
         let z = &y * &v.reshape([1000]);
         z.add_(&y);
         [y.storage(), v.storage(), z.storage()].map(|s| std::sync::Arc::downgrade(&s))

@@ -51,7 +51,11 @@ fn a_checkpoint_of_another_run_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     run(folder.path(), &["--epochs", "1", "--batch-size", "512"]);
     let checkpoint = folder.path().join("checkpoint.safetensors");
-    let output = Command::new(program()).args(["--resume", checkpoint.to_str().unwrap(), "--lr", "1", "--out"]).arg(folder.path()).output().unwrap();
+    let output = Command::new(program())
+        .args(["--resume", checkpoint.to_str().unwrap(), "--lr", "1", "--out"])
+        .arg(folder.path())
+        .output()
+        .unwrap();
     assert!(!output.status.success());
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("--resume continues a run with its own settings"), "{said}");

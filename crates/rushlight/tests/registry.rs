@@ -101,7 +101,7 @@ fn copies(tensors: &[Tensor], grad: bool) -> Vec<Tensor> {
 /// Weights that make every element of a result count differently.
 fn weights(like: &Tensor, salt: u64) -> Tensor {
     let v = (0..like.numel() as u64).map(|i| 0.3 + op::sample::uniform(salt, i)).collect();
-    Tensor::from_vec(v, &like.shape()).to(like.dtype())
+    Tensor::from_vec(v, like.shape()).to(like.dtype())
 }
 
 /// Results, and the gradients of a weighted sum of the floating results with respect to the inputs that take one.
@@ -281,7 +281,7 @@ fn layout_fuzz() {
             let mut variants = twins(&plain[i].detach());
             // An expanded argument has other values: it is compared with its own dense copy.
             let expanded = (plain[i].rank() > 0 && plain[i].size(0) > 1)
-                .then(|| plain[i].detach().narrow(0, 0, 1).expand(&plain[i].shape()));
+                .then(|| plain[i].detach().narrow(0, 0, 1).expand(plain[i].shape()));
             let mut cases: Vec<(&str, Tensor, Option<Tensor>)> = variants.drain(..).map(|(n, t)| (n, t, None)).collect();
             if let Some(e) = expanded {
                 cases.push(("expanded", e.clone(), Some(e.contiguous())));

@@ -375,7 +375,7 @@ fn anomaly(node: &Node) -> String {
 }
 
 fn run_leaf_hooks(leaf: &Tensor, mut g: Tensor) -> Result<Tensor> {
-    let hooks = leaf.auto().hooks.as_ref().map(|h| h.to_vec()).unwrap_or_default();
+    let hooks = leaf.auto().hooks.clone();
     for (_, hook) in hooks {
         if let Some(new) = hook(&g) {
             g = replaced(new, &OutMeta::of(leaf))?;

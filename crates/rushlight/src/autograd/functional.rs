@@ -84,7 +84,7 @@ pub fn jacobian(f: impl Fn(&[Tensor]) -> Result<Tensor>, inputs: &[Tensor], crea
     for i in 0..y.numel() {
         let mut one_hot = vec![0f64; y.numel()];
         one_hot[i] = 1.0;
-        let v = ops::to_dtype(&Tensor::try_from_vec(one_hot, &y.shape())?, y.dtype())?;
+        let v = ops::to_dtype(&Tensor::try_from_vec(one_hot, y.shape())?, y.dtype())?;
         for (rows, row) in rows.iter_mut().zip(gradients(&y, &xs, Some(&v), create_graph)?) {
             rows.push(row);
         }

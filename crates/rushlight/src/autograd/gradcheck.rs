@@ -68,7 +68,7 @@ pub fn gradcheck(f: impl Fn(&[Tensor]) -> Result<Vec<Tensor>>, inputs: &[Tensor]
     let wanted: Vec<usize> = (0..leaves.len()).filter(|&i| leaves[i].requires_grad()).collect();
     let cotangents: Vec<Tensor> = recorded
         .iter()
-        .map(|(k, o)| crate::ops::to_dtype(&Tensor::try_from_vec(weights[*k].clone(), &o.shape())?, o.dtype()))
+        .map(|(k, o)| crate::ops::to_dtype(&Tensor::try_from_vec(weights[*k].clone(), o.shape())?, o.dtype()))
         .collect::<Result<_>>()?;
     let grads = if recorded.is_empty() {
         vec![None; wanted.len()]
@@ -97,7 +97,7 @@ pub fn gradcheck(f: impl Fn(&[Tensor]) -> Result<Vec<Tensor>>, inputs: &[Tensor]
             let _guard = no_grad();
             let moved: Vec<f64> = leaves[i].to_f64_vec().iter().zip(&v).map(|(x, d)| x + step * d).collect();
             let mut args = inputs.iter().map(leaf).collect::<Result<Vec<_>>>()?;
-            args[i] = Tensor::try_from_vec(moved, &leaves[i].shape())?;
+            args[i] = Tensor::try_from_vec(moved, leaves[i].shape())?;
             Ok(project(&float_outputs(f(&args)?)))
         };
         let numeric = (at(options.eps)? - at(-options.eps)?) / (2.0 * options.eps);
@@ -137,7 +137,7 @@ pub fn gradgradcheck(f: impl Fn(&[Tensor]) -> Result<Vec<Tensor>>, inputs: &[Ten
                 .iter()
                 .enumerate()
                 .map(|(k, o)| {
-                    crate::ops::to_dtype(&Tensor::try_from_vec(direction(o.numel(), 2000 + k as u64), &o.shape())?, o.dtype())
+                    crate::ops::to_dtype(&Tensor::try_from_vec(direction(o.numel(), 2000 + k as u64), o.shape())?, o.dtype())
                 })
                 .collect::<Result<_>>()?;
             let grads = grad(

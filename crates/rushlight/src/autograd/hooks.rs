@@ -29,10 +29,8 @@ impl HookHandle {
     pub fn remove(self) {
         match self.place {
             Place::Leaf(t) => {
-                if let Some(t) = t.upgrade().map(Tensor)
-                    && let Some(hooks) = &mut t.auto_mut().hooks
-                {
-                    hooks.retain(|(id, _)| *id != self.id);
+                if let Some(t) = t.upgrade().map(Tensor) {
+                    t.auto_mut().hooks.retain(|(id, _)| *id != self.id);
                 }
             }
             Place::Node(n) => {
@@ -61,7 +59,7 @@ impl Tensor {
             node.extras().tensor_hooks.push((id, nr, Arc::new(hook)));
             return Ok(HookHandle { id, place: Place::Node(Arc::downgrade(&node)) });
         }
-        self.auto_mut().hooks.get_or_insert_default().push((id, Arc::new(hook)));
+        self.auto_mut().hooks.push((id, Arc::new(hook)));
         Ok(HookHandle { id, place: Place::Leaf(Arc::downgrade(&self.0)) })
     }
     /// Makes backward keep this intermediate's gradient in its `grad`. Does nothing on a leaf.

@@ -53,7 +53,7 @@ pub(crate) struct Auto {
     pub(crate) grad: Option<Tensor>,
     pub(crate) view: Option<Box<ViewOf>>,
     /// Hooks of a leaf; an intermediate's stand on its node.
-    pub(crate) hooks: Option<Box<Vec<(u64, HookFn)>>>,
+    pub(crate) hooks: Vec<(u64, HookFn)>,
     /// Made under inference mode: it may never be recorded.
     pub(crate) inference: bool,
     /// Stands for the old value of a tensor that is being overwritten: saving it takes a copy.
@@ -72,7 +72,7 @@ impl Auto {
             output_nr: 0,
             grad: None,
             view: None,
-            hooks: None,
+            hooks: Vec::new(),
             inference: mode::is_inference(),
             copy_on_save: false,
             overwritten_by: "",

@@ -39,7 +39,7 @@ pub(crate) fn infer_sizes(shape: &[i64], numel: usize) -> Result<Dims> {
         1 if known == 0 && numel == 0 => Err(Error::runtime(format!(
             "cannot reshape tensor of 0 elements into shape {shape:?} because the unspecified dimension size -1 can be any value and is ambiguous"
         ))),
-        1 if known != 0 && numel % known == 0 => {
+        1 if known != 0 && numel.is_multiple_of(known) => {
             Ok(shape.iter().map(|&d| if d == -1 { numel / known } else { d as usize }).collect())
         }
         1 => Err(invalid()),
@@ -209,10 +209,10 @@ fn scaled_layout(layout: &Layout, old: usize, new: usize, names: &str) -> Result
     let indivisible = |what: &str, n: i64| {
         Error::runtime(format!("self.{what} must be divisible by {k} to view {names} (different element sizes), but got {n}"))
     };
-    if to.shape[last] % k != 0 {
+    if !to.shape[last].is_multiple_of(k) {
         return Err(indivisible("size(-1)", to.shape[last] as i64));
     }
-    if to.offset % k != 0 {
+    if !to.offset.is_multiple_of(k) {
         return Err(indivisible("storage_offset()", to.offset as i64));
     }
     for d in 0..last {
