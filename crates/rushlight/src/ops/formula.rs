@@ -20,7 +20,7 @@ enum Step {
     Number(f64),
     Un(UnOp, u16),
     Bin(BinOp, u16, u16),
-    Tern(TernOp, u16, u16, u16),
+    Select(u16, u16, u16),
 }
 
 /// Where the steps of a formula are written down while its closure runs.
@@ -60,29 +60,55 @@ impl<'a> Operand<'a> for f64 {
     }
 }
 
+/// The functions that formulas are written with: a method of [`Term`], its row in the scalar table, and the op that takes its place where the
+/// step is to be recorded.
 macro_rules! functions {
-    (un: $($un:ident $row:ident),*; bin: $($bin:ident $row2:ident),*) => {
-        $(pub(crate) fn $un(self) -> Term<'a> { self.sheet.push(Step::Un(UnOp::$row, self.at)) })*
-        $(pub(crate) fn $bin(self, other: impl Operand<'a>) -> Term<'a> {
-            let other = other.term(self.sheet);
-            self.sheet.push(Step::Bin(BinOp::$row2, self.at, other.at))
-        })*
+    (un: $($un:ident $row:ident $op:ident($($arg:expr),*)),*; bin: $($bin:ident $row2:ident $op2:ident($($arg2:expr),*)),*) => {
+        impl<'a> Term<'a> {
+            $(pub(crate) fn $un(self) -> Term<'a> { self.sheet.push(Step::Un(UnOp::$row, self.at)) })*
+            $(pub(crate) fn $bin(self, other: impl Operand<'a>) -> Term<'a> {
+                let other = other.term(self.sheet);
+                self.sheet.push(Step::Bin(BinOp::$row2, self.at, other.at))
+            })*
+        }
+        fn un_op(op: UnOp, x: &Tensor) -> Result<Tensor> {
+            match op {
+                $(UnOp::$row => $op(x $(, $arg)*),)*
+                _ => unreachable!("no function of formulas makes this step"),
+            }
+        }
+        fn bin_op(op: BinOp, x: &Tensor, y: &Tensor) -> Result<Tensor> {
+            match op {
+                $(BinOp::$row2 => $op2(x, y $(, $arg2)*),)*
+                _ => unreachable!("no function of formulas makes this step"),
+            }
+        }
     };
 }
-
 #[rustfmt::skip]
+functions! {
+    un: negative Neg neg(), abs Abs abs(), sign Sign sign(), square Square square(), reciprocal Reciprocal reciprocal(),
+        rsqrt Rsqrt rsqrt(), round Round round(0), exp Exp exp(), exp2 Exp2 exp2(), expm1 Expm1 expm1(),
+        softplus Softplus softplus(1.0, f64::INFINITY), log Log log(), log1p Log1p log1p(), sin Sin sin(), cos Cos cos(),
+        sinh Sinh sinh(), cosh Cosh cosh(), tanh Tanh tanh(), sigmoid Sigmoid sigmoid(), erfc Erfc erfc(),
+        lgamma Lgamma lgamma(), digamma Digamma digamma(), i0 I0 i0(), i0e I0e special_i0e(), i1 I1 special_i1(),
+        i1e I1e special_i1e(), is_nan IsNan isnan(), is_finite IsFinite isfinite();
+    bin: plus Add add(Scalar::Int(1)), minus Sub sub(Scalar::Int(1)), times Mul mul(), over Div div(None),
+        floor_div FloorDiv div(Some("floor")), trunc_div TruncDiv div(Some("trunc")), pow Pow pow(), max Max maximum(),
+        min Min minimum(), xlogy Xlogy xlogy(), polygamma Polygamma polygamma_of(), zeta Zeta special_zeta(), eq Eq eq(),
+        lt Lt lt(), le Le le(), gt Gt gt(), ge Ge ge(), and LogicalAnd logical_and(), or LogicalOr logical_or()
+}
+
+/// The order is a number in every formula.
+fn polygamma_of(order: &Tensor, x: &Tensor) -> Result<Tensor> {
+    polygamma(order.try_item::<f64>()? as i64, x)
+}
+
 impl<'a> Term<'a> {
-    functions! {
-        un: negative Neg, abs Abs, sign Sign, square Square, reciprocal Reciprocal, rsqrt Rsqrt, round Round,
-            exp Exp, exp2 Exp2, softplus Softplus, expm1 Expm1, log Log, log1p Log1p, sin Sin, cos Cos, sinh Sinh, cosh Cosh, tanh Tanh, sigmoid Sigmoid,
-            erfc Erfc, lgamma Lgamma, digamma Digamma, i0 I0, i0e I0e, i1 I1, i1e I1e, is_nan IsNan, is_finite IsFinite;
-        bin: plus Add, minus Sub, times Mul, over Div, floor_div FloorDiv, trunc_div TruncDiv, pow Pow, max Max, min Min, xlogy Xlogy,
-            polygamma Polygamma, zeta Zeta, eq Eq, lt Lt, le Le, gt Gt, ge Ge, and LogicalAnd, or LogicalOr
-    }
     /// This truth value's choice.
     pub(crate) fn select(self, yes: impl Operand<'a>, no: impl Operand<'a>) -> Term<'a> {
         let (yes, no) = (yes.term(self.sheet), no.term(self.sheet));
-        self.sheet.push(Step::Tern(TernOp::Where, self.at, yes.at, no.at))
+        self.sheet.push(Step::Select(self.at, yes.at, no.at))
     }
     /// The same number for every element.
     pub(crate) fn number(self, value: f64) -> Term<'a> {
@@ -168,9 +194,9 @@ impl Formula {
                     let (a, b) = (reg(a, d), reg(b, d));
                     k.bin(op, a, b)?
                 }
-                Step::Tern(op, a, b, c) => {
-                    let (a, b, c) = (reg(a, takes(op == TernOp::Where, dtype)), reg(b, dtype), reg(c, dtype));
-                    k.tern(op, a, b, c)?
+                Step::Select(a, b, c) => {
+                    let (a, b, c) = (reg(a, DType::Bool), reg(b, dtype), reg(c, dtype));
+                    k.tern(TernOp::Where, a, b, c)?
                 }
             };
             regs.push(r);
@@ -195,7 +221,7 @@ impl Formula {
                     let d = takes(matches!(op, BinOp::LogicalAnd | BinOp::LogicalOr), dtype);
                     bin_op(op, &v(a, d)?, &v(b, d)?)?
                 }
-                Step::Tern(op, a, b, c) => tern_op(op, &v(a, takes(op == TernOp::Where, dtype))?, &v(b, dtype)?, &v(c, dtype)?)?,
+                Step::Select(a, b, c) => where_(&v(a, DType::Bool)?, &v(b, dtype)?, &v(c, dtype)?)?,
             };
             values.push(value);
         }
@@ -216,7 +242,7 @@ impl Step {
             Step::Operand(_) | Step::Number(_) => SmallVec::new(),
             Step::Un(_, a) => SmallVec::from_slice(&[a]),
             Step::Bin(_, a, b) => SmallVec::from_slice(&[a, b]),
-            Step::Tern(_, a, b, c) => SmallVec::from_slice(&[a, b, c]),
+            Step::Select(a, b, c) => SmallVec::from_slice(&[a, b, c]),
         }
     }
     fn map(self, f: impl Fn(u16) -> u16) -> Step {
@@ -224,7 +250,7 @@ impl Step {
             Step::Operand(_) | Step::Number(_) => self,
             Step::Un(op, a) => Step::Un(op, f(a)),
             Step::Bin(op, a, b) => Step::Bin(op, f(a), f(b)),
-            Step::Tern(op, a, b, c) => Step::Tern(op, f(a), f(b), f(c)),
+            Step::Select(a, b, c) => Step::Select(f(a), f(b), f(c)),
         }
     }
 }
@@ -295,125 +321,4 @@ pub(crate) fn no_slope<const N: usize>() -> BackwardFn {
         let zero = zeros_like(g, None)?;
         Ok([(); N].map(|()| Some(zero.clone())))
     })
-}
-
-/// The op of each unary primitive.
-fn un_op(op: UnOp, x: &Tensor) -> Result<Tensor> {
-    match op {
-        UnOp::Neg => neg(x),
-        UnOp::Abs => abs(x),
-        UnOp::Sign => sign(x),
-        UnOp::Square => square(x),
-        UnOp::Relu => relu(x),
-        UnOp::Ceil => ceil(x),
-        UnOp::Floor => floor(x),
-        UnOp::Round => round(x, 0),
-        UnOp::Trunc => trunc(x),
-        UnOp::Frac => frac(x),
-        UnOp::Reciprocal => reciprocal(x),
-        UnOp::Sqrt => sqrt(x),
-        UnOp::Rsqrt => rsqrt(x),
-        UnOp::Exp => exp(x),
-        UnOp::Exp2 => exp2(x),
-        UnOp::Expm1 => expm1(x),
-        UnOp::Log => log(x),
-        UnOp::Log2 => log2(x),
-        UnOp::Log10 => log10(x),
-        UnOp::Log1p => log1p(x),
-        UnOp::Sin => sin(x),
-        UnOp::Cos => cos(x),
-        UnOp::Tan => tan(x),
-        UnOp::Asin => asin(x),
-        UnOp::Acos => acos(x),
-        UnOp::Atan => atan(x),
-        UnOp::Sinh => sinh(x),
-        UnOp::Cosh => cosh(x),
-        UnOp::Tanh => tanh(x),
-        UnOp::Asinh => asinh(x),
-        UnOp::Acosh => acosh(x),
-        UnOp::Atanh => atanh(x),
-        UnOp::Erf => erf(x),
-        UnOp::Erfc => erfc(x),
-        UnOp::Erfinv => erfinv(x),
-        UnOp::Lgamma => lgamma(x),
-        UnOp::Digamma => digamma(x),
-        UnOp::I0 => i0(x),
-        UnOp::I0e => special_i0e(x),
-        UnOp::I1 => special_i1(x),
-        UnOp::I1e => special_i1e(x),
-        UnOp::Sinc => sinc(x),
-        UnOp::Sigmoid => sigmoid(x),
-        UnOp::LogSigmoid => logsigmoid(x),
-        UnOp::Softplus => softplus(x, 1.0, f64::INFINITY),
-        UnOp::Gelu => gelu(x, "none"),
-        UnOp::GeluTanh => gelu(x, "tanh"),
-        UnOp::Silu => silu(x),
-        UnOp::Ndtri => special_ndtri(x),
-        UnOp::LogNdtr => special_log_ndtr(x),
-        UnOp::IsNan => isnan(x),
-        UnOp::IsInf => isinf(x),
-        UnOp::IsFinite => isfinite(x),
-        UnOp::SignBit => signbit(x),
-        UnOp::LogicalNot => logical_not(x),
-        UnOp::BitNot => bitwise_not(x),
-    }
-}
-
-/// The op of each binary primitive.
-fn bin_op(op: BinOp, x: &Tensor, y: &Tensor) -> Result<Tensor> {
-    match op {
-        BinOp::Add => add(x, y, Scalar::Int(1)),
-        BinOp::Sub => sub(x, y, Scalar::Int(1)),
-        BinOp::Mul => mul(x, y),
-        BinOp::Max => maximum(x, y),
-        BinOp::Min => minimum(x, y),
-        BinOp::Fmax => fmax(x, y),
-        BinOp::Fmin => fmin(x, y),
-        BinOp::FloorDiv => div(x, y, Some("floor")),
-        BinOp::TruncDiv => div(x, y, Some("trunc")),
-        BinOp::Remainder => remainder(x, y),
-        BinOp::Fmod => fmod(x, y),
-        BinOp::Pow => pow(x, y),
-        BinOp::Div => div(x, y, None),
-        BinOp::Atan2 => atan2(x, y),
-        BinOp::Hypot => hypot(x, y),
-        BinOp::Copysign => copysign(x, y),
-        BinOp::Nextafter => nextafter(x, y),
-        BinOp::Logaddexp => logaddexp(x, y),
-        BinOp::Logaddexp2 => logaddexp2(x, y),
-        BinOp::Xlogy => xlogy(x, y),
-        BinOp::Xlog1py => special_xlog1py(x, y),
-        BinOp::Heaviside => heaviside(x, y),
-        BinOp::Igamma => igamma(x, y),
-        BinOp::Igammac => igammac(x, y),
-        // The order is a number in every formula.
-        BinOp::Polygamma => polygamma(x.try_item::<f64>()? as i64, y),
-        BinOp::Zeta => special_zeta(x, y),
-        BinOp::Gcd => gcd(x, y),
-        BinOp::Lcm => lcm(x, y),
-        BinOp::BitAnd => bitwise_and(x, y),
-        BinOp::BitOr => bitwise_or(x, y),
-        BinOp::BitXor => bitwise_xor(x, y),
-        BinOp::Shl => bitwise_left_shift(x, y),
-        BinOp::Shr => bitwise_right_shift(x, y),
-        BinOp::Eq => eq(x, y),
-        BinOp::Ne => ne(x, y),
-        BinOp::Lt => lt(x, y),
-        BinOp::Le => le(x, y),
-        BinOp::Gt => gt(x, y),
-        BinOp::Ge => ge(x, y),
-        BinOp::LogicalAnd => logical_and(x, y),
-        BinOp::LogicalOr => logical_or(x, y),
-        BinOp::LogicalXor => logical_xor(x, y),
-    }
-}
-
-/// The op of each ternary primitive.
-fn tern_op(op: TernOp, x: &Tensor, y: &Tensor, z: &Tensor) -> Result<Tensor> {
-    match op {
-        TernOp::Where => where_(x, y, z),
-        TernOp::Clamp => minimum(&maximum(x, y)?, z),
-        TernOp::Lerp => lerp(x, y, z),
-        TernOp::MulAdd => add(&mul(x, y)?, z, Scalar::Int(1)),
-    }
 }
