@@ -4,10 +4,10 @@ use rushlight::op;
 use serde_json::json;
 use std::process::{Command, Stdio};
 
-/// One JSON object per op and sample.
+/// One JSON object per op and sample, of those that must fail too.
 pub(crate) fn print_samples() -> Result<(), String> {
     for d in op::all() {
-        for s in d.samples {
+        for s in d.samples.iter().chain(d.errors.iter().map(|(s, _)| s)) {
             println!(
                 "{}",
                 json!({ "name": d.name, "overload": d.overload, "signature": d.signature, "sample": s,
