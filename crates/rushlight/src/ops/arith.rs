@@ -28,7 +28,7 @@ pub fn add(x: &Tensor, y: &Tensor, alpha: Scalar) -> Result<Tensor> {
         ("B(3), B(3)", "Subtraction, the `-` operator, with two bool tensors is not supported")])]
 pub fn sub(x: &Tensor, y: &Tensor, alpha: Scalar) -> Result<Tensor> {
     if x.dtype() == DType::Bool && y.dtype() == DType::Bool {
-        return Err(Error::runtime(
+        return Err(Error::not_implemented(
             "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()` operator instead.",
         ));
     }
@@ -121,7 +121,7 @@ pub fn true_divide(x: &Tensor, y: &Tensor) -> Result<Tensor> {
     errors = [("B(3)", "Negation, the `-` operator, on a bool tensor is not supported")])]
 pub fn neg(x: &Tensor) -> Result<Tensor> {
     if x.dtype() == DType::Bool {
-        return Err(Error::runtime(
+        return Err(Error::not_implemented(
             "Negation, the `-` operator, on a bool tensor is not supported. If you are trying to invert a mask, use the `~` or `logical_not()` operator instead.",
         ));
     }

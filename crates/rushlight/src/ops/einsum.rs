@@ -335,8 +335,10 @@ pub fn chain_matmul(matrices: &[Tensor]) -> Result<Tensor> {
         )));
     }
     let n = matrices.len();
-    if n == 0 {
-        return Err(Error::runtime("chain_matmul(): Expected one or more matrices"));
+    match matrices {
+        [] => return Err(Error::runtime("chain_matmul(): Expected one or more matrices")),
+        [only] => return copy(only),
+        _ => {}
     }
     // cost[i][j], split[i][j]: the cheapest way to multiply matrices i..=j (Cormen et al., "Matrix-chain multiplication").
     let size = |i: usize| if i == 0 { shapes[0][0] } else { shapes[i - 1][1] } as f64;

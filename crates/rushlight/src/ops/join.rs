@@ -389,7 +389,7 @@ pub fn repeat_interleave_counts(repeats: &Tensor, output_size: Option<i64>) -> R
     for (i, &c) in counts.iter().enumerate() {
         places.extend(std::iter::repeat_n(i as i64, c as usize));
     }
-    Tensor::try_from_vec(places, total)
+    to_dtype(&Tensor::try_from_vec(places, total)?, repeats.dtype())
 }
 
 /// Returns views of `tensors` broadcast to their common shape.

@@ -116,7 +116,7 @@ pub fn prod(x: &Tensor, dtype: Option<DType>) -> Result<Tensor> {
 pub fn prod_dim(x: &Tensor, dim: i64, keepdim: bool, dtype: Option<DType>) -> Result<Tensor> {
     let d = super::dim(dim, x.rank())?;
     let x = to_dtype(x, sum_dtype(x, dtype))?;
-    if x.rank() == 0 { Ok(x) } else { product(&x, d, keepdim) }
+    if x.rank() == 0 { copy(&x) } else { product(&x, d, keepdim) }
 }
 
 /// The product over dimension `d`.

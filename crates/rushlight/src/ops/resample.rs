@@ -243,7 +243,9 @@ fn regroup(x: &Tensor, lead: &Ints, split: &[i64], order: &[i64], joined: &[i64]
     let sizes = |tail: &[i64]| -> Ints { lead.iter().chain(tail).copied().collect() };
     let n = lead.len() as i64;
     let dims: Ints = (0..n).chain(order.iter().map(|d| n + d)).collect();
-    reshape(&permute(&reshape(x, &sizes(split))?, &dims)?, &sizes(joined))
+    let y = reshape(&permute(&reshape(x, &sizes(split))?, &dims)?, &sizes(joined))?;
+    // A factor of one moves nothing, and yet the result is no view.
+    if y.shares_storage(x) { copy(&y) } else { Ok(y) }
 }
 
 /// Returns `input` `[…, c * r², h, w]` as `[…, c, h * r, w * r]`, where `r` is `upscale_factor`: each `r × r` square comes from the same place of `r²` channels.

@@ -133,7 +133,7 @@ pub fn select(x: &Tensor, dim: i64, index: i64) -> Result<Tensor> {
 pub fn slice(x: &Tensor, dim: i64, start: Option<i64>, end: Option<i64>, step: i64) -> Result<Tensor> {
     let layout = x.layout();
     if layout.rank() == 0 {
-        return Err(Error::runtime("slice() cannot be applied to a 0-dim tensor."));
+        return Err(Error::index("slice() cannot be applied to a 0-dim tensor."));
     }
     let d = super::dim(dim, layout.rank())?;
     if step <= 0 {
