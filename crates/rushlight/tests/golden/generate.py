@@ -160,7 +160,7 @@ def all_gradients(row, tensors):
 
 
 def answer(row):
-    """What PyTorch says: layout facts in float32, values and gradients in float64 (random ops: values in float32, from seed 0)."""
+    """What PyTorch says: layout facts in float32, values and gradients in float64 (values of what draws: in float32, from seed 0)."""
     key = {"op": full_name(row), "sample": row["sample"]}
     try:
         sample, result = run(row, torch.float32)
@@ -170,12 +170,13 @@ def answer(row):
              "view": any(o.untyped_storage().data_ptr() == t.untyped_storage().data_ptr() != 0 for t in sample.tensors)}
             for o in outs
         ]
-        if row["random"]:
-            return key | {"outs": meta, "values": [numbers(o) for o in outs]}
-        sample, result = run(row, torch.float64)
-        values = [numbers(o) for o in outputs(result)]
+        drawn = not torch.equal(torch.get_rng_state(), torch.manual_seed(0).get_state())
+        if not drawn:
+            sample, result = run(row, torch.float64)
+        # What nobody has written has no values.
+        values = [] if row["name"] in ("empty", "empty_like", "new_empty") else [numbers(o) for o in outputs(result)]
         plain = {"plain": number(result)} if isinstance(result, (bool, int, float)) else {}
-        return key | plain | {"outs": meta, "values": values, "grads": all_gradients(row, sample.tensors)}
+        return key | plain | {"drawn": drawn, "outs": meta, "values": values, "grads": all_gradients(row, sample.tensors)}
     except Unknown as e:
         return key | {"unknown": str(e)}
     except Exception as e:  # what PyTorch refuses, Rushlight should refuse
