@@ -29,7 +29,7 @@ pub fn cosine_similarity(x1: &Tensor, x2: &Tensor, dim: i64, eps: f64) -> Result
 /// Returns the `p`-norm of `x1 - x2 + eps` over the last dimension.
 ///
 /// Source: <https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.pairwise_distance.html>
-#[op("(x1, x2, p=2.0, eps=1e-06, keepdim=False)", nn, samples = ["T(3, 4), T(3, 4)", "T(3, 4), T(4), 1.0", "T(3), T(3), keepdim=True"],
+#[op("(x1, x2, p=2.0, eps=1e-06, keepdim=False)", nn, number, samples = ["T(3, 4), T(3, 4)", "T(3, 4), T(4), 1.0", "T(3), T(3), keepdim=True"],
     errors = [("T(3, 2), T(4, 2)", "The size of tensor a (3) must match the size of tensor b (4)")])]
 pub fn pairwise_distance(x1: &Tensor, x2: &Tensor, p: f64, eps: f64, keepdim: bool) -> Result<Tensor> {
     vector_norm(&add(&sub(x1, x2, ONE)?, &num(eps), ONE)?, Scalar::Float(p), Some(&[-1]), keepdim, None)
