@@ -219,7 +219,7 @@ def facts():
 
     shown = [
         "torch.arange(6).reshape(2,3)", "torch.tensor([[1.5,-2.25,1000.0],[0.0,float('nan'),float('inf')]])", "torch.tensor([1e-5,1.0,123456.0])",
-        "torch.tensor([1.0,1e9])", "torch.tensor([1.0,-20.0,0.0])", "torch.tensor([1.0,float('inf')])", "torch.tensor(3.14159)",
+        "torch.tensor([1.0,1e9])", "torch.tensor([1.0,-20.0,0.0])", "torch.tensor([1.0,float('inf')])", "torch.tensor(1.23456)",
         "torch.tensor([True,False])", "torch.empty(0)", "torch.empty(0,3,dtype=torch.int64)", "torch.tensor([1.5,2.0],dtype=torch.float16)",
         "torch.arange(2000.0)", "torch.arange(4000.0).reshape(40,100)", "torch.arange(30)", "torch.arange(8).reshape(2,2,2)",
         "torch.ones(3,requires_grad=True)", "torch.ones(3,requires_grad=True)*2",

@@ -134,7 +134,7 @@ fn compare_layout(ledger: &mut Ledger, outs: &[Tensor], leaves: &[Tensor], wante
 /// Weights that make every element of a result count differently.
 fn weights(like: &Tensor, i: usize) -> Tensor {
     let values = (0..like.numel() as u64).map(|e| 0.3 + uniform(i as u64, e)).collect();
-    Tensor::from_vec(values, &like.shape()).to(like.dtype())
+    Tensor::from_vec(values, like.shape()).to(like.dtype())
 }
 
 /// The gradients in float64. How many PyTorch refuses to compute is counted, and nothing is claimed of those.
@@ -164,7 +164,7 @@ fn compare_gradients(ledger: &mut Ledger, def: &OpDef, text: &str, wanted: &Json
     let rough = sources.iter().chain(&inputs).map(|t| tolerance(t.dtype())).fold(0.0, f64::max);
     for (i, (f, w)) in found.iter().zip(wanted).enumerate().filter(|(_, (_, w))| *w != "refused") {
         // No gradient is a gradient of zeros.
-        let f = f.clone().unwrap_or_else(|| Tensor::zeros(&inputs[i].shape()).to(inputs[i].dtype()));
+        let f = f.clone().unwrap_or_else(|| Tensor::zeros(inputs[i].shape()).to(inputs[i].dtype()));
         let zeros = Json::from(vec![0.0; f.numel()]);
         match difference(&f, if w.is_null() { &zeros } else { w }, rough) {
             Some(d) => ledger.differs(Facet::Gradient, format!("gradient {i}: {d}")),
