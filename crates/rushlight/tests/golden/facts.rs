@@ -70,7 +70,7 @@ fn shown(expression: &str) -> Tensor {
         "torch.tensor([1.0,1e9])" => f32s([1.0, 1e9]),
         "torch.tensor([1.0,-20.0,0.0])" => f32s([1.0, -20.0, 0.0]),
         "torch.tensor([1.0,float('inf')])" => f32s([1.0, inf]),
-        "torch.tensor(1.23456)" => Tensor::scalar(3.14159f32),
+        "torch.tensor(1.23456)" => Tensor::scalar(1.23456f32),
         "torch.tensor([True,False])" => Tensor::from_vec(vec![true, false], 2),
         "torch.empty(0)" => Tensor::empty(0),
         "torch.empty(0,3,dtype=torch.int64)" => Tensor::empty([0, 3]).to(DType::I64),
