@@ -480,7 +480,7 @@ mod tests {
         assert_eq!(values[2].tensors()[1].dtype(), DType::I64);
         assert!(matches!(&values[3], Value::Ints(i) if i.is_empty()));
         assert_eq!(keyword[0].1.tensors()[0].shape().len(), 0);
-        assert!(Sample::parse("[1, 2.5]").unwrap().make(DType::F32).is_err());
+        assert!(Sample::parse("[1, 'two']").unwrap().make(DType::F32).is_err());
         assert!(Sample::parse("[T(2), 1]").unwrap().make(DType::F32).is_err());
     }
 
