@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 /// only, never on [`num_threads`]. Called from inside another `run`, it runs everything on the caller.
 ///
 /// # Panics
-/// If a chunk panics, with the payload of the first one that did, once all chunks have ended; the pool stays usable.
+/// If a chunk panics, with the payload of the first one that did, once no chunk is running any more; the pool stays usable.
 #[inline]
 pub fn run(n: usize, f: impl Fn(usize) + Sync) {
     if n <= 1 || IN_REGION.get() || num_threads() == 1 {
