@@ -54,7 +54,11 @@ pub fn num_threads() -> usize {
 
 /// Sets the number of threads that kernels may use (at least one, at most 1024). Results do not depend on it.
 pub fn set_num_threads(n: usize) {
-    THREADS.store(n.clamp(1, MAX_THREADS), Relaxed);
+    THREADS.store(clamped(n), Relaxed);
+}
+
+fn clamped(n: usize) -> usize {
+    n.clamp(1, MAX_THREADS)
 }
 
 const MAX_CLAIMS: usize = 1 << 12;
@@ -78,9 +82,10 @@ fn default_threads() -> usize {
     // OMP_NUM_THREADS may be a list, one entry per nesting level.
     let from_env = |name| std::env::var(name).ok()?.split(',').next()?.trim().parse().ok().filter(|&n: &usize| n > 0);
     let n = from_env("RUSHLIGHT_NUM_THREADS").or_else(|| from_env("OMP_NUM_THREADS")).unwrap_or_else(cores);
+    let n = clamped(n);
     // A concurrent `set_num_threads` wins.
-    match THREADS.compare_exchange(0, n.min(MAX_THREADS), Relaxed, Relaxed) {
-        Ok(_) => n.min(MAX_THREADS),
+    match THREADS.compare_exchange(0, n, Relaxed, Relaxed) {
+        Ok(_) => n,
         Err(set) => set,
     }
 }

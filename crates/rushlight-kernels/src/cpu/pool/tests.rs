@@ -78,9 +78,10 @@ fn sleepers_wake_up() {
 }
 
 /// Runs two chunks that wait for each other, which takes two threads. A region that finds the pool owned by another test runs on
-/// its caller, so a meeting may fail and is tried again.
+/// its caller, and another test may change the number of threads, so a meeting may fail and is tried again.
 fn two_threads_meet() -> bool {
     (0..50).any(|_| {
+        set_num_threads(2);
         let arrived = AtomicU32::new(0);
         let start = Instant::now();
         run(2, |_| {
@@ -149,8 +150,11 @@ fn a_panic_reaches_the_caller_and_leaves_the_pool_usable() {
 fn the_thread_count_changes_both_ways() {
     with_threads(1, || {
         for n in [1, 5, 2, 8, 1, 3, 0, 6] {
-            set_num_threads(n);
-            assert_eq!(num_threads(), n.max(1));
+            // Tests of other kernels set the number too, so a single look may see theirs.
+            assert!((0..1000).any(|_| {
+                set_num_threads(n);
+                num_threads() == n.max(1)
+            }));
             for _ in 0..50 {
                 runs_each_once(33);
             }
@@ -159,8 +163,7 @@ fn the_thread_count_changes_both_ways() {
             s.spawn(|| (0..300).for_each(|i| set_num_threads(1 + i % 7)));
             s.spawn(|| (0..300).for_each(|_| runs_each_once(12)));
         });
-        set_num_threads(usize::MAX);
-        assert_eq!(num_threads(), MAX_THREADS);
+        assert_eq!(clamped(usize::MAX), MAX_THREADS);
     });
 }
 
