@@ -7,8 +7,9 @@
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, criterion_group, criterion_main};
+use rushlight::nn::{Forward, Module};
 use rushlight::optim::{AdamW, AdamWOptions, Optimizer};
-use rushlight::{Tensor, ops, set_num_threads};
+use rushlight::{Tensor, nn, ops, seq, set_num_threads};
 use std::hint::black_box;
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -174,9 +175,45 @@ fn optimizers(c: &mut Criterion) {
     one("AdamW, 64 tensors of 256", &[256; 64]);
 }
 
+fn training(c: &mut Criterion) {
+    let mut g = group(c, "training");
+
+    // The network of the digits example.
+    let model = seq![
+        nn::Conv2d::builder(1, 32, 3).padding(1).build(),
+        nn::ReLU,
+        nn::Conv2d::builder(32, 64, 3).padding(1).build(),
+        nn::ReLU,
+        nn::MaxPool2d::new(2),
+        nn::Flatten::default(),
+        nn::Dropout::new(0.3),
+        nn::Linear::new(64 * 4 * 4, 128),
+        nn::ReLU,
+        nn::Dropout::new(0.3),
+        nn::Linear::new(128, 10),
+    ];
+    let (images, labels) = (Tensor::rand([64, 1, 8, 8]), Tensor::randint(0..10, 64));
+    let mut optimizer = AdamW::new(model.parameters(), AdamWOptions::default());
+    g.bench("a step on 64 digits", || {
+        let scores = model.forward(&images)?;
+        let loss = ops::cross_entropy(&scores, &labels, None, -100, "mean", 0.0)?;
+        optimizer.zero_grad();
+        loss.try_backward()?;
+        optimizer.step()
+    });
+
+    let lstm = nn::LSTM::new(64, 128);
+    let sequences = Tensor::randn([32, 16, 64]);
+    g.bench("LSTM 64 to 128, 32 steps, batch 16, forward and backward", || {
+        let (y, _) = lstm.forward_from(&sequences, None)?;
+        lstm.zero_grad();
+        y.sum().try_backward()
+    });
+}
+
 criterion_group! {
     name = benches;
     config = config();
-    targets = pointwise, reductions, matmul, convolution, layers, order_and_chance, overhead, optimizers
+    targets = pointwise, reductions, matmul, convolution, layers, order_and_chance, overhead, optimizers, training
 }
 criterion_main!(benches);

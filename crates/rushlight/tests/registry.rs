@@ -280,8 +280,8 @@ fn layout_fuzz() {
             }
             let mut variants = twins(&plain[i].detach());
             // An expanded argument has other values: it is compared with its own dense copy.
-            let expanded = (plain[i].rank() > 0 && plain[i].size(0) > 1)
-                .then(|| plain[i].detach().narrow(0, 0, 1).expand(plain[i].shape()));
+            let expanded =
+                (plain[i].rank() > 0 && plain[i].size(0) > 1).then(|| plain[i].detach().narrow(0, 0, 1).expand(plain[i].shape()));
             let mut cases: Vec<(&str, Tensor, Option<Tensor>)> = variants.drain(..).map(|(n, t)| (n, t, None)).collect();
             if let Some(e) = expanded {
                 cases.push(("expanded", e.clone(), Some(e.contiguous())));
