@@ -42,6 +42,7 @@ pub mod einsum;
 pub mod extremes;
 pub mod fill;
 pub mod index;
+pub mod indexing;
 pub mod join;
 pub mod linalg;
 pub mod lookup;
@@ -87,6 +88,7 @@ families![
     extremes,
     fill,
     index,
+    indexing,
     join,
     linalg,
     lookup,

@@ -6,6 +6,7 @@ use crate::autograd::grad_fn;
 use std::f64::consts::{LN_2, LN_10};
 
 ops![
+    frexp,
     abs,
     sign,
     sgn,
@@ -336,4 +337,32 @@ fn is_infinity(x: &Tensor, infinity: f64) -> Result<Tensor> {
 #[op("(input)", any, nondiff, samples = ["T(3, 4)", "I(3)", "B(3)", "T(0, 2)", "T()"])]
 pub fn isreal(x: &Tensor) -> Result<Tensor> {
     ones_like(x, Some(DType::Bool))
+}
+
+/// Returns mantissas in `[0.5, 1)` (with the sign of `input`) and int32 exponents: `input = mantissa * 2^exponent`. Zeros, infinities and NaN are
+/// their own mantissas, with exponent 0.
+///
+/// Source: <https://docs.pytorch.org/docs/stable/generated/torch.frexp.html>
+#[op("(input)", float_only, samples = ["T(3, 4)", "T()", "T(0, 2)", "T(3, lo=100, hi=1000)"],
+    errors = [("I(3)", "torch.frexp() only supports floating-point dtypes")])]
+pub fn frexp(x: &Tensor) -> Result<(Tensor, Tensor)> {
+    if !x.dtype().is_float() {
+        return Err(Error::runtime(format!("torch.frexp() only supports floating-point dtypes, but got {}", x.dtype())));
+    }
+    // In float64 every other dtype's subnormals are normal, and the logarithm is off by one at most.
+    let wide = to_dtype(&x.detach(), DType::F64)?;
+    let special = logical_not(&logical_and(&isfinite(&wide)?, &ne(&wide, &num(0.0))?)?)?;
+    let guess = masked_fill(&add(&floor(&log2(&abs(&wide)?)?)?, &num(1.0), Scalar::Int(1))?, &special, &num(0.0))?;
+    let size = abs(&scaled_by(&wide, &neg(&guess)?)?)?;
+    let over = to_dtype(&logical_and(&ge(&size, &num(1.0))?, &logical_not(&special)?)?, DType::F64)?;
+    let under = to_dtype(&logical_and(&lt(&size, &num(0.5))?, &logical_not(&special)?)?, DType::F64)?;
+    let exponent = sub(&add(&guess, &over, Scalar::Int(1))?, &under, Scalar::Int(1))?;
+    Ok((to_dtype(&scaled_by(x, &neg(&exponent)?)?, x.dtype())?, to_dtype(&exponent, DType::I32)?))
+}
+
+/// `x * 2^e` in two steps, since one power of two may be out of range where the product is not.
+fn scaled_by(x: &Tensor, e: &Tensor) -> Result<Tensor> {
+    let half = floor(&mul(e, &num(0.5))?)?;
+    let rest = sub(e, &half, Scalar::Int(1))?;
+    mul(&mul(x, &exp2(&half)?)?, &exp2(&rest)?)
 }
