@@ -7,7 +7,7 @@
 //! A [`Tensor`] has a shape and a [`DType`] that are known at run time. Cloning copies the handle; views share memory.
 //!
 //! ```
-//! use rushlight::{DType, Tensor};
+//! use rushlight::{DType, Tensor, i};
 //! let x = Tensor::arange(0..6).reshape([2, 3]);
 //! assert_eq!(x.dtype(), DType::I64);
 //! let y = x.t() * 0.5; // broadcasts and promotes as PyTorch does
@@ -15,6 +15,8 @@
 //! assert_eq!(y.sum_dim(1, false).to_vec::<f32>(), [1.5, 2.5, 3.5]);
 //! x.select(0, 1).fill_(9); // a view: x sees it
 //! assert_eq!(x.to_vec::<i64>(), [0, 1, 2, 9, 9, 9]);
+//! let last_columns = x.index(i![.., 1..]); // also steps, new axes, masks and index tensors
+//! assert_eq!(last_columns.to_vec::<i64>(), [1, 2, 9, 9]);
 //! println!("{y}");
 //! ```
 //!
