@@ -127,7 +127,7 @@ impl Op {
 
     /// The module of the function's name that holds its row of the table.
     fn row(&self) -> TokenStream {
-        let Options { signature, overload, alias, samples, errors, .. } = &self.options;
+        let Options { signature, overload, alias, returns, samples, errors, .. } = &self.options;
         let (vis, ident) = (&self.function.vis, &self.function.sig.ident);
         let (name, doc, dtypes) = (&self.name, &self.doc, self.options.dtypes());
         let overload = overload.as_ref().map(LitStr::value).unwrap_or_default();
@@ -174,6 +174,7 @@ impl Op {
                     property: #property,
                     function: #function,
                     random: #random,
+                    returns: &[#(#returns),*],
                     samples: &[#(#samples),*],
                     errors: &[#(#errors),*],
                     call,

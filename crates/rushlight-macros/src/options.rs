@@ -7,7 +7,7 @@ use syn::{Error, Ident, LitStr, Result, Token, bracketed, parenthesized};
 
 const FLAGS: [&str; 7] = ["inplace", "view", "nn", "nondiff", "property", "function", "random"];
 const DTYPES: [&str; 5] = ["any", "number", "float", "float_only", "integral"];
-const PAIRS: [&str; 6] = ["name", "rust", "overload", "alias", "samples", "errors"];
+const PAIRS: [&str; 7] = ["name", "rust", "overload", "alias", "returns", "samples", "errors"];
 
 /// The parsed arguments of `#[op]`.
 pub(crate) struct Options {
@@ -16,6 +16,7 @@ pub(crate) struct Options {
     pub(crate) rust: Option<LitStr>,
     pub(crate) overload: Option<LitStr>,
     pub(crate) alias: Vec<LitStr>,
+    pub(crate) returns: Vec<LitStr>,
     pub(crate) samples: Vec<LitStr>,
     pub(crate) errors: Vec<(LitStr, LitStr)>,
     dtypes: Option<Ident>,
@@ -46,6 +47,7 @@ impl Options {
             "rust" => self.rust = Some(identifier(input)?),
             "overload" => self.overload = Some(identifier(input)?),
             "alias" => self.alias = list(input, identifier)?,
+            "returns" => self.returns = list(input, identifier)?,
             "samples" => self.samples = list(input, |i| i.parse())?,
             _ => self.errors = list(input, call_and_text)?,
         }
@@ -64,6 +66,7 @@ impl Parse for Options {
             rust: None,
             overload: None,
             alias: Vec::new(),
+            returns: Vec::new(),
             samples: Vec::new(),
             errors: Vec::new(),
             dtypes: None,

@@ -6,16 +6,16 @@
 //! - Every write raises the version by one and notes which op did it and from which line.
 //! - A kernel's fresh output is not in a `Storage` yet: it needs no lock.
 
+use crate::op::Place;
 use crate::{DType, Error, Result};
 use rushlight_kernels::backend::{View, ViewMut};
 use rushlight_kernels::{Buffer, Layout};
 use smallvec::SmallVec;
-use std::panic::Location;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// An op and the line that called it.
-pub(crate) type Site = (&'static str, Option<&'static Location<'static>>);
+pub(crate) type Site = (&'static str, Option<Place>);
 
 /// A block of memory shared by a tensor and its views.
 pub struct Storage {

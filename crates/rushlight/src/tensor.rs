@@ -7,6 +7,7 @@ use crate::storage::{self, Data, Storage};
 use crate::{DType, Dims, Error, Layout, Result, Scalar, Strides};
 use rushlight_kernels::{Buffer, Element, dispatch};
 use std::ptr::NonNull;
+use std::sync::atomic::AtomicPtr;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// An n-dimensional array of one [`DType`], which may take part in automatic differentiation.
@@ -18,6 +19,8 @@ pub struct Tensor(pub(crate) Arc<Inner>);
 pub(crate) struct Inner {
     data: RwLock<Data>,
     auto: RwLock<Auto>,
+    /// Where a binding to another language notes its object for this tensor.
+    binding: AtomicPtr<()>,
 }
 
 impl Drop for Inner {
@@ -46,7 +49,7 @@ impl Tensor {
     // ---- making one -------------------------------------------------------------------------------------------------------
 
     pub(crate) fn from_data(data: Data) -> Tensor {
-        Tensor(Arc::new(Inner { data: RwLock::new(data), auto: RwLock::new(Auto::new()) }))
+        Tensor(Arc::new(Inner { data: RwLock::new(data), auto: RwLock::new(Auto::new()), binding: AtomicPtr::default() }))
     }
     /// A tensor of `shape` that takes over the elements of `values` (row-major) without copying.
     ///
@@ -176,6 +179,11 @@ impl Tensor {
     /// Which memory it has, and in which state.
     pub(crate) fn stamp(&self) -> (u64, u32) {
         self.data_ref().storage.stamp()
+    }
+    /// A slot in which a binding to another language keeps its object for this tensor, so that one tensor is one object there. Null at
+    /// first; the library itself never looks at it.
+    pub fn binding(&self) -> &AtomicPtr<()> {
+        &self.0.binding
     }
     /// Whether both handles are the same tensor.
     pub fn is_same(&self, other: &Tensor) -> bool {

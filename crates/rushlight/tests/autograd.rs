@@ -85,7 +85,7 @@ fn retained_gradients_and_hooks() {
 
     let w = leaf(&[1.0]);
     let v = &w * 5.0;
-    v.grad_fn().unwrap().register_hook(|gs, _| Some(gs.iter().map(|g| g.as_ref().map(|g| g * 0.0)).collect()));
+    v.grad_fn().unwrap().register_hook(|gs, _| Ok(Some(gs.iter().map(|g| g.as_ref().map(|g| g * 0.0)).collect())));
     v.sum().backward();
     assert_eq!(grad_of(&w), [0.0]);
 }

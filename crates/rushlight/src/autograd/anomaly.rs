@@ -31,3 +31,8 @@ pub fn detect_anomaly() -> AnomalyGuard {
 pub fn is_anomaly_enabled() -> bool {
     ON.with(Cell::get)
 }
+
+/// Turns anomaly mode on this thread on or off until further notice, and tells how it was.
+pub fn switch_anomaly(on: bool) -> bool {
+    ON.with(|o| o.replace(on))
+}

@@ -3,12 +3,13 @@
 //! Nodes are run in the order of falling sequence numbers, which is a topological order: when a node's turn comes, every gradient that
 //! flows into it has arrived. No recursion, so depth is bounded by memory alone.
 
+use super::hooks::LeafHook;
 use super::node::{Edge, Node, OutMeta, describe};
 use super::{Ctx, Grads, is_anomaly_enabled, mode, set_grad_enabled};
 use crate::{Error, Result, Tensor, ops};
 use smallvec::SmallVec;
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// How [`grad`] works.
 #[derive(Clone, Copy, Debug, Default)]
@@ -66,6 +67,33 @@ pub fn grad(
             )),
         })
         .collect()
+}
+
+/// As [`backward`], for the gradients of `inputs` alone, which need not be leaves: adds to their `grad`, where the outputs depend on them.
+pub fn backward_to(
+    tensors: &[&Tensor],
+    grads: &[Option<&Tensor>],
+    inputs: &[&Tensor],
+    retain_graph: bool,
+    create_graph: bool,
+) -> Result<()> {
+    let found = grad(tensors, inputs, grads, GradOptions { create_graph, retain_graph, allow_unused: true })?;
+    let _guard = set_grad_enabled(create_graph);
+    for (input, g) in inputs.iter().zip(found) {
+        if let Some(g) = g {
+            deliver(input, g, create_graph)?;
+            run_after_hooks(input)?;
+        }
+    }
+    Ok(())
+}
+
+static INTERRUPT: OnceLock<fn() -> Result<()>> = OnceLock::new();
+
+/// Has a long backward ask `check` now and then whether to go on; its error ends the walk. For bindings to languages with an interrupt key.
+/// The first one given stays.
+pub fn set_interrupt_check(check: fn() -> Result<()>) {
+    let _ = INTERRUPT.set(check);
 }
 
 const ONE: crate::Scalar = crate::Scalar::Int(1);
@@ -165,11 +193,19 @@ impl Walk {
         for (edge, g) in roots {
             self.arrive(&edge, g)?;
         }
+        let mut nodes = 0u32;
         while let Some((_, Pending { node, mut grads })) = self.pending.pop_last() {
             self.run_tensor_hooks(&node, &mut grads)?;
             self.capture(&node, &grads);
             if self.targets.is_some() && !self.on_path.contains(&Arc::as_ptr(&node)) {
                 continue;
+            }
+            let large = grads.iter().flatten().any(|g| g.numel() > 1 << 16);
+            nodes += 1;
+            if (large || nodes % 32 == 0)
+                && let Some(check) = INTERRUPT.get()
+            {
+                check()?;
             }
             let results = self.run_node(&node, &grads)?;
             drop(grads);
@@ -265,6 +301,23 @@ impl Walk {
                 describe(&node.site)
             )));
         };
+        let mut changed: Grads;
+        let mut grads = grads;
+        let prehooks: SmallVec<[_; 1]> = node.extras().prehooks.iter().map(|(_, h)| h.clone()).collect();
+        for hook in prehooks {
+            if let Some(new) = hook(grads)? {
+                if new.len() != grads.len() {
+                    return Err(Error::runtime(format!(
+                        "prehook on {} returned {} gradients instead of {}",
+                        node.name(),
+                        new.len(),
+                        grads.len()
+                    )));
+                }
+                changed = new.into_iter().collect();
+                grads = &changed;
+            }
+        }
         let ctx = Ctx { node, needs: node.edges.iter().map(|e| self.wants(e)).collect(), create_graph: self.create_graph };
         let mut results = f(&ctx, grads).map_err(|e| if is_anomaly_enabled() { e.context(anomaly(node)) } else { e })?;
         debug_assert!(
@@ -276,7 +329,7 @@ impl Walk {
         );
         let hooks: SmallVec<[_; 1]> = node.extras().hooks.iter().map(|(_, h)| h.clone()).collect();
         for hook in hooks {
-            if let Some(new) = hook(&results, grads) {
+            if let Some(new) = hook(&results, grads)? {
                 if new.len() != results.len() {
                     return Err(Error::runtime(format!(
                         "hook on {} returned {} gradients instead of {}",
@@ -315,7 +368,7 @@ impl Walk {
         };
         for (_, nr, hook) in hooks {
             if let Some(g) = &grads[nr]
-                && let Some(new) = hook(g)
+                && let Some(new) = hook(g)?
             {
                 grads[nr] = Some(replaced(new, &node.outs[nr])?);
             }
@@ -358,9 +411,19 @@ impl Walk {
         for (leaf, g) in self.leaves {
             let g = run_leaf_hooks(&leaf, g)?;
             deliver(&leaf, g, self.create_graph)?;
+            run_after_hooks(&leaf)?;
         }
         Ok(())
     }
+}
+
+/// Tells those who wait for it that the leaf's `grad` is there.
+fn run_after_hooks(leaf: &Tensor) -> Result<()> {
+    if leaf.auto().hooks.is_empty() {
+        return Ok(());
+    }
+    let hooks = leaf.auto().hooks.clone();
+    hooks.iter().try_for_each(|(_, hook)| if let LeafHook::After(hook) = hook { hook(leaf) } else { Ok(()) })
 }
 
 fn has_nan(g: &Tensor) -> Result<bool> {
@@ -375,9 +438,14 @@ fn anomaly(node: &Node) -> String {
 }
 
 fn run_leaf_hooks(leaf: &Tensor, mut g: Tensor) -> Result<Tensor> {
+    if leaf.auto().hooks.is_empty() {
+        return Ok(g);
+    }
     let hooks = leaf.auto().hooks.clone();
     for (_, hook) in hooks {
-        if let Some(new) = hook(&g) {
+        if let LeafHook::Gradient(hook) = hook
+            && let Some(new) = hook(&g)?
+        {
             g = replaced(new, &OutMeta::of(leaf))?;
         }
     }

@@ -104,3 +104,66 @@ impl FunctionCtx {
         self.needs.get(i).copied().unwrap_or(false)
     }
 }
+
+/// The derivative of a [`Custom`] function: from what was saved, the gradients of the outputs, and which inputs want one, to the
+/// gradients of the inputs.
+pub type CustomBackward = Box<dyn Fn(&[Option<Tensor>], &[Option<Tensor>], &[bool]) -> Result<Vec<Option<Tensor>>> + Send + Sync>;
+
+/// A call of a function that was defined outside of Rust, after its forward has run.
+pub struct Custom<'a> {
+    /// For graphs and error texts.
+    pub name: &'static str,
+    /// What gradients may flow to.
+    pub inputs: &'a [&'a Tensor],
+    /// The results. One that is an input must be among `dirty`.
+    pub outputs: &'a [Tensor],
+    /// Whether each output has a gradient.
+    pub differentiable: &'a [bool],
+    /// Inputs that the forward has overwritten.
+    pub dirty: &'a [Tensor],
+    /// What the derivative needs, inputs and outputs among it.
+    pub saved: &'a [Option<Tensor>],
+}
+
+/// Gives the outputs of a function one node with a derivative of its own: what [`Function::apply`] does in Rust, for bindings.
+///
+/// # Errors
+/// If a dirty input may not be overwritten.
+pub fn record_custom(call: Custom, backward: CustomBackward) -> Result<()> {
+    let _call = crate::op::enter_from(call.name, crate::op::current_site());
+    let Custom { inputs, outputs, differentiable, dirty, saved, .. } = call;
+    for x in dirty {
+        super::inplace::check(x)?;
+    }
+    // A dirty input's old history is an edge of the node; its new one is the node itself.
+    let fresh: Vec<Tensor> =
+        outputs.iter().map(|o| if dirty.iter().any(|d| d.is_same(o)) { o.detach() } else { o.clone() }).collect();
+    let tracked: Vec<Tensor> = fresh.iter().zip(differentiable).filter(|(_, d)| **d).map(|(o, _)| o.clone()).collect();
+    let number = |nr: usize| differentiable[..nr].iter().filter(|d| **d).count();
+    record(&tracked, inputs, |s| {
+        let kept: Vec<Option<Saved>> = saved
+            .iter()
+            .map(|t| {
+                let t = t.as_ref()?;
+                Some(match outputs.iter().position(|o| o.is_same(t)) {
+                    Some(nr) if differentiable[nr] => s.output_at(number(nr)),
+                    _ => s.input(t),
+                })
+            })
+            .collect();
+        let differentiable = differentiable.to_vec();
+        grad_fn_many(move |c, grads| {
+            let saved = kept.iter().map(|s| s.as_ref().map(|s| s.get(c)).transpose()).collect::<Result<Vec<_>>>()?;
+            // The derivative sees a gradient for every output, those without one included.
+            let mut given = grads.iter();
+            let grads: Vec<_> = differentiable.iter().map(|d| if *d { given.next().cloned().flatten() } else { None }).collect();
+            backward(&saved, &grads, &c.needs)
+        })
+    })?;
+    for (o, new) in outputs.iter().zip(&fresh) {
+        if !o.is_same(new) {
+            super::inplace::rebase(o, new)?;
+        }
+    }
+    Ok(())
+}

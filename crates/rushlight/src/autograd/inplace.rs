@@ -207,7 +207,7 @@ pub(crate) fn write_data(target: &Data, source: &Data) -> Result<()> {
 }
 
 /// After `x` was overwritten by `result`'s values: x's history is now result's.
-fn rebase(x: &Tensor, result: &Tensor) -> Result<()> {
+pub(crate) fn rebase(x: &Tensor, result: &Tensor) -> Result<()> {
     if !is_grad_enabled() {
         return Ok(());
     }

@@ -25,11 +25,11 @@ pub mod node;
 pub mod saved;
 pub(crate) mod view;
 
-pub use anomaly::{AnomalyGuard, detect_anomaly, is_anomaly_enabled};
+pub use anomaly::{AnomalyGuard, detect_anomaly, is_anomaly_enabled, switch_anomaly};
 pub use checkpoint::checkpoint;
 pub use dot::to_dot;
-pub use engine::{GradOptions, backward, grad};
-pub use function::{Function, FunctionCtx};
+pub use engine::{GradOptions, backward, backward_to, grad, set_interrupt_check};
+pub use function::{Custom, Function, FunctionCtx, record_custom};
 pub use gradcheck::{GradcheckOptions, gradcheck, gradgradcheck};
 pub use hooks::HookHandle;
 pub use mode::{GradModeGuard, enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled};
@@ -37,7 +37,7 @@ pub use node::Node;
 
 use crate::error::or_panic;
 use crate::{Error, Result, Tensor};
-use hooks::HookFn;
+use hooks::LeafHook;
 use node::{BackwardFn, Edge, OutMeta};
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -53,7 +53,7 @@ pub(crate) struct Auto {
     pub(crate) grad: Option<Tensor>,
     pub(crate) view: Option<Box<ViewOf>>,
     /// Hooks of a leaf; an intermediate's stand on its node.
-    pub(crate) hooks: Vec<(u64, HookFn)>,
+    pub(crate) hooks: Vec<(u64, LeafHook)>,
     /// Made under inference mode: it may never be recorded.
     pub(crate) inference: bool,
     /// Stands for the old value of a tensor that is being overwritten: saving it takes a copy.

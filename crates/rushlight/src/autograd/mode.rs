@@ -55,6 +55,22 @@ pub fn inference_mode() -> GradModeGuard {
     switch(|_| Mode { grad: false, inference: true })
 }
 
+/// Turns recording on this thread on or off until further notice, and tells how it was: for callers whose regions are not Rust scopes.
+pub fn switch_grad(enabled: bool) -> bool {
+    let guard = set_grad_enabled(enabled);
+    let before = guard.before.grad;
+    std::mem::forget(guard);
+    before
+}
+
+/// As [`switch_grad`], for inference mode, with PyTorch's effect on recording: none inside, and on outside. Tells how both were.
+pub fn switch_inference(inference: bool, grad: bool) -> (bool, bool) {
+    let guard = switch(|_| Mode { grad: grad && !inference, inference });
+    let before = guard.before;
+    std::mem::forget(guard);
+    (before.inference, before.grad)
+}
+
 /// Whether ops on this thread are recorded.
 #[inline]
 pub fn is_grad_enabled() -> bool {

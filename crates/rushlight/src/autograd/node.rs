@@ -1,6 +1,6 @@
 //! The graph: nodes, edges, and how both are dropped without recursion.
 
-use super::hooks::{NodeHook, TensorHook};
+use super::hooks::{NodeHook, NodePrehook, TensorHook};
 use super::view::ViewOf;
 use super::{Ctx, Grads};
 use crate::storage::Site;
@@ -55,6 +55,7 @@ pub struct Node {
 pub(crate) struct Extras {
     pub(crate) tensor_hooks: Vec<(u64, usize, TensorHook)>,
     pub(crate) hooks: Vec<(u64, NodeHook)>,
+    pub(crate) prehooks: Vec<(u64, NodePrehook)>,
     /// Intermediates that asked for their `grad`, by output number.
     pub(crate) retain: Vec<(usize, Weak<crate::tensor::Inner>)>,
 }
@@ -92,7 +93,7 @@ impl Node {
         self.seq
     }
     /// The line that called the op.
-    pub fn location(&self) -> Option<&'static std::panic::Location<'static>> {
+    pub fn location(&self) -> Option<crate::op::Place> {
         self.site.1
     }
     /// The nodes its gradients go to (leaves and constants are left out).

@@ -47,11 +47,13 @@ pub enum Value {
     Str(String),
     DType(DType),
     Generator(Generator),
+    /// Something that no parameter takes; the name of its type, for the error's text.
+    Other(Box<str>),
 }
 
 impl Value {
     /// Python's name of the value's type, for error texts.
-    pub fn type_name(&self) -> &'static str {
+    pub fn type_name(&self) -> &str {
         match self {
             Value::None => "NoneType",
             Value::Tensor(_) => "Tensor",
@@ -62,8 +64,9 @@ impl Value {
             Value::Ints(_) => "tuple of ints",
             Value::Floats(_) => "tuple of floats",
             Value::Str(_) => "str",
-            Value::DType(_) => "dtype",
-            Value::Generator(_) => "Generator",
+            Value::DType(_) => "torch.dtype",
+            Value::Generator(_) => "torch.Generator",
+            Value::Other(name) => name,
         }
     }
     /// All tensors in it.

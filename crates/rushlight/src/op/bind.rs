@@ -8,6 +8,11 @@ use super::{ArgKind, OpDef, Value, sample};
 use crate::{Error, Result, Scalar, Tensor};
 use smallvec::SmallVec;
 
+/// Arguments by position, or one value per parameter.
+pub type Args = SmallVec<[Value; 6]>;
+/// Arguments by name.
+pub type Keywords = SmallVec<[(String, Value); 2]>;
+
 /// How the call was written: `op(x, …)` or `x.op(…)`. Error texts count the arguments that the user sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Style {
@@ -25,7 +30,8 @@ pub enum Style {
 ///
 /// # Errors
 /// PyTorch's `TypeError`s: an argument missing, unexpected, given twice, too many, or of the wrong type.
-pub fn bind(def: &OpDef, positional: Vec<Value>, keyword: Vec<(String, Value)>) -> Result<Vec<Value>> {
+pub fn bind(def: &OpDef, positional: impl Into<Args>, keyword: impl Into<Keywords>) -> Result<Args> {
+    let (positional, keyword) = (positional.into(), keyword.into());
     let plan = plan(def, &positional, &keyword, Rules::Lenient);
     let plan = plan.map_err(|m| m.error(def.name, def, &positional, &keyword, Style::Function))?;
     build(def, &plan, positional, keyword)
@@ -37,7 +43,7 @@ pub fn bind(def: &OpDef, positional: Vec<Value>, keyword: Vec<(String, Value)>) 
 /// # Errors
 /// As [`bind`] where only one overload takes that many arguments; otherwise PyTorch's "received an invalid combination of
 /// arguments" with every overload and why it did not match.
-pub fn resolve(name: &str, positional: Vec<Value>, keyword: Vec<(String, Value)>) -> Result<(&'static OpDef, Vec<Value>)> {
+pub fn resolve(name: &str, positional: impl Into<Args>, keyword: impl Into<Keywords>) -> Result<(&'static OpDef, Args)> {
     let mut overloads = super::find(name);
     if let (true, Some(base)) = (overloads.is_empty(), name.strip_suffix('_')) {
         overloads = super::find(base);
@@ -51,9 +57,10 @@ pub fn resolve_among(
     overloads: &[&'static OpDef],
     name: &str,
     style: Style,
-    positional: Vec<Value>,
-    keyword: Vec<(String, Value)>,
-) -> Result<(&'static OpDef, Vec<Value>)> {
+    positional: impl Into<Args>,
+    keyword: impl Into<Keywords>,
+) -> Result<(&'static OpDef, Args)> {
+    let (positional, keyword) = (positional.into(), keyword.into());
     // An overload that takes the arguments as they are goes before one that converts them: `pow(x, 2)` is not `pow(x, tensor(2))`.
     for rules in [Rules::Exact, Rules::Lenient] {
         for &def in overloads {
@@ -217,7 +224,7 @@ fn is_optional(kind: ArgKind) -> bool {
     }
 }
 
-fn build(def: &OpDef, plan: &Plan, positional: Vec<Value>, keyword: Vec<(String, Value)>) -> Result<Vec<Value>> {
+fn build(def: &OpDef, plan: &Plan, positional: Args, keyword: Keywords) -> Result<Args> {
     // Positional values fill the front of the plan, so they are moved in order; keywords come in any order.
     let mut positional = positional.into_iter();
     let mut keyword: SmallVec<[Option<Value>; 4]> = keyword.into_iter().map(|(_, v)| Some(v)).collect();
@@ -293,6 +300,7 @@ mod tests {
             property: false,
             function: false,
             random: false,
+            returns: &[],
             samples: &[],
             errors: &[],
             call: |v| Ok(v[0].clone()),

@@ -1,10 +1,46 @@
 //! Which op is running, and where the user called it: for error texts, in-place errors and anomaly mode.
 
 use std::cell::Cell;
+use std::fmt;
 use std::panic::Location;
 
+/// A line of the user's program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In Rust.
+    Rust(&'static Location<'static>),
+    /// In a language that calls the library: a file and a line.
+    Script(&'static str, u32),
+}
+
+impl Place {
+    /// The file.
+    pub fn file(&self) -> &'static str {
+        match self {
+            Place::Rust(l) => l.file(),
+            Place::Script(file, _) => file,
+        }
+    }
+    /// The line, from 1.
+    pub fn line(&self) -> u32 {
+        match self {
+            Place::Rust(l) => l.line(),
+            Place::Script(_, line) => *line,
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::Rust(l) => l.fmt(f),
+            Place::Script(file, line) => write!(f, "{file}:{line}"),
+        }
+    }
+}
+
 thread_local! {
-    static CURRENT: Cell<Option<(&'static str, &'static Location<'static>)>> = const { Cell::new(None) };
+    static CURRENT: Cell<Option<(&'static str, Option<Place>)>> = const { Cell::new(None) };
 }
 
 /// Lives as long as an op's body runs. Only the outermost op sets the name and place: a composite's parts report the composite.
@@ -16,10 +52,16 @@ pub struct Call {
 /// Marks the start of an op called from `site`.
 #[inline]
 pub fn enter(op: &'static str, site: &'static Location<'static>) -> Call {
+    enter_from(op, Some(Place::Rust(site)))
+}
+
+/// As [`enter`], for callers in other languages, which may not know the line.
+#[inline]
+pub fn enter_from(op: &'static str, place: Option<Place>) -> Call {
     CURRENT.with(|c| {
         let outermost = c.get().is_none();
         if outermost {
-            c.set(Some((op, site)));
+            c.set(Some((op, place)));
         }
         Call { outermost }
     })
@@ -41,8 +83,8 @@ pub fn current_op() -> &'static str {
     CURRENT.with(|c| c.get()).map_or("op", |c| c.0)
 }
 
-/// The line that called the outermost op that is running on this thread.
+/// The line that called the outermost op that is running on this thread, where it is known.
 #[inline]
-pub fn current_site() -> Option<&'static Location<'static>> {
-    CURRENT.with(|c| c.get()).map(|c| c.1)
+pub fn current_site() -> Option<Place> {
+    CURRENT.with(|c| c.get()).and_then(|c| c.1)
 }

@@ -11,7 +11,7 @@ mod mismatch;
 pub mod sample;
 
 pub use arg::{Arg, ArgKind, AsInts, AsOptInts, AsOptScalar, AsTensor, IntoValue, Ints, Value, argument_error};
-pub use call::{Call, current_op, current_site, enter};
+pub use call::{Call, Place, current_op, current_site, enter, enter_from};
 
 use crate::Result;
 
@@ -46,6 +46,8 @@ pub struct OpDef {
     pub function: bool,
     /// Draws random numbers: results depend on the generator's state.
     pub random: bool,
+    /// Names of the results, where there are several and PyTorch names them.
+    pub returns: &'static [&'static str],
     /// Example arguments in the sample language; they drive tests, documentation and benchmarks.
     pub samples: &'static [&'static str],
     /// Example arguments that must fail, and a part of the message they must fail with.

@@ -127,7 +127,7 @@ pub fn max(x: &Tensor) -> Result<Tensor> {
 /// Returns the largest elements along `dim` and the positions of the first of them.
 ///
 /// Source: <https://docs.pytorch.org/docs/stable/generated/torch.max.html>
-#[op("(input, dim, keepdim=False)", overload = "dim", any, samples = ["T(3, 4), 1", "T(2, 3, 2), 0, True", "T(), 0", "T(0, 2), 1", "I(3, 4, hi=3), 1", "B(4), 0"],
+#[op("(input, dim, keepdim=False)", returns = ["values", "indices"], overload = "dim", any, samples = ["T(3, 4), 1", "T(2, 3, 2), 0, True", "T(), 0", "T(0, 2), 1", "I(3, 4, hi=3), 1", "B(4), 0"],
     errors = [("T(3), 5", "Dimension out of range"), ("T(0, 2), 0", "max(): Expected reduction dim 0 to have non-zero size.")])]
 pub fn max_dim(x: &Tensor, dim: i64, keepdim: bool) -> Result<(Tensor, Tensor)> {
     extreme_dim("max", ReduceOp::ArgMax, x, dim, keepdim)
@@ -153,7 +153,7 @@ pub fn min(x: &Tensor) -> Result<Tensor> {
 /// Returns the smallest elements along `dim` and the positions of the first of them.
 ///
 /// Source: <https://docs.pytorch.org/docs/stable/generated/torch.min.html>
-#[op("(input, dim, keepdim=False)", overload = "dim", any, samples = ["T(3, 4), 1", "T(2, 3, 2), 0, True", "T(), 0", "T(0, 2), 1", "I(3, 4, hi=3), 1", "B(4), 0"],
+#[op("(input, dim, keepdim=False)", returns = ["values", "indices"], overload = "dim", any, samples = ["T(3, 4), 1", "T(2, 3, 2), 0, True", "T(), 0", "T(0, 2), 1", "I(3, 4, hi=3), 1", "B(4), 0"],
     errors = [("T(3), 5", "Dimension out of range"), ("T(0, 2), 0", "min(): Expected reduction dim 0 to have non-zero size.")])]
 pub fn min_dim(x: &Tensor, dim: i64, keepdim: bool) -> Result<(Tensor, Tensor)> {
     extreme_dim("min", ReduceOp::ArgMin, x, dim, keepdim)
@@ -196,7 +196,7 @@ pub fn amin(x: &Tensor, dim: &[i64], keepdim: bool) -> Result<Tensor> {
 /// Returns the smallest and the largest elements, along `dim` or of all.
 ///
 /// Source: <https://docs.pytorch.org/docs/stable/generated/torch.aminmax.html>
-#[op("(input, *, dim=None, keepdim=False)", any, samples = ["T(3, 4)", "T(3, 4), dim=1", "T(3, 4), dim=0, keepdim=True", "T()", "I(5)"],
+#[op("(input, *, dim=None, keepdim=False)", returns = ["min", "max"], any, samples = ["T(3, 4)", "T(3, 4), dim=1", "T(3, 4), dim=0, keepdim=True", "T()", "I(5)"],
     errors = [("T(0)", "aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity."),
         ("T(0, 2), dim=0", "aminmax: Expected reduction dim 0 to have non-zero size.")])]
 pub fn aminmax(x: &Tensor, dim: Option<i64>, keepdim: bool) -> Result<(Tensor, Tensor)> {
@@ -303,7 +303,7 @@ pub fn median(x: &Tensor) -> Result<Tensor> {
 /// Returns the medians along `dim` (the lower one of two) and where they are.
 ///
 /// Source: <https://docs.pytorch.org/docs/stable/generated/torch.median.html>
-#[op("(input, dim, keepdim=False)", overload = "dim", number, samples = ["T(3, 5), 1", "T(2, 4, 2), 1, True", "T(), 0", "T(0, 2), 1"],
+#[op("(input, dim, keepdim=False)", returns = ["values", "indices"], overload = "dim", number, samples = ["T(3, 5), 1", "T(2, 4, 2), 1, True", "T(), 0", "T(0, 2), 1"],
     errors = [("T(3), 5", "Dimension out of range"), ("T(0, 2), 0", "median(): Expected reduction dim 0 to have non-zero size.")])]
 pub fn median_dim(x: &Tensor, dim: i64, keepdim: bool) -> Result<(Tensor, Tensor)> {
     middle("median", x, dim, keepdim, false)
@@ -320,7 +320,7 @@ pub fn nanmedian(x: &Tensor) -> Result<Tensor> {
 /// Returns the medians along `dim` of the elements that are not NaN, and where they are.
 ///
 /// Source: <https://docs.pytorch.org/docs/stable/generated/torch.nanmedian.html>
-#[op("(input, dim, keepdim=False)", overload = "dim", number, samples = ["T(3, 5), 1", "T(2, 4, 2), 1, True", "T(), 0", "T(0, 2), 1"],
+#[op("(input, dim, keepdim=False)", returns = ["values", "indices"], overload = "dim", number, samples = ["T(3, 5), 1", "T(2, 4, 2), 1, True", "T(), 0", "T(0, 2), 1"],
     errors = [("T(3), 5", "Dimension out of range"), ("T(0, 2), 0", "nanmedian(): Expected reduction dim 0 to have non-zero size.")])]
 pub fn nanmedian_dim(x: &Tensor, dim: i64, keepdim: bool) -> Result<(Tensor, Tensor)> {
     middle("nanmedian", x, dim, keepdim, true)

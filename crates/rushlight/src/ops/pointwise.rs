@@ -343,7 +343,7 @@ pub fn isreal(x: &Tensor) -> Result<Tensor> {
 /// their own mantissas, with exponent 0.
 ///
 /// Source: <https://docs.pytorch.org/docs/stable/generated/torch.frexp.html>
-#[op("(input)", float_only, samples = ["T(3, 4)", "T()", "T(0, 2)", "T(3, lo=100, hi=1000)"],
+#[op("(input)", returns = ["mantissa", "exponent"], float_only, samples = ["T(3, 4)", "T()", "T(0, 2)", "T(3, lo=100, hi=1000)"],
     errors = [("I(3)", "torch.frexp() only supports floating-point dtypes")])]
 pub fn frexp(x: &Tensor) -> Result<(Tensor, Tensor)> {
     if !x.dtype().is_float() {

@@ -128,7 +128,7 @@ fn running_extreme(op: ScanOp, x: &Tensor, dim: i64) -> Result<(Tensor, Tensor)>
 /// Returns the running maximum along `dim` and the position of the latest element that equals it.
 ///
 /// Source: <https://docs.pytorch.org/docs/stable/generated/torch.cummax.html>
-#[op("(input, dim)", any, samples = ["T(5), 0", "T(2, 3), 0", "T(2, 3, 2), -2", "T(), 0", "T(0, 2), 0", "I(6, hi=3), 0"],
+#[op("(input, dim)", returns = ["values", "indices"], any, samples = ["T(5), 0", "T(2, 3), 0", "T(2, 3, 2), -2", "T(), 0", "T(0, 2), 0", "I(6, hi=3), 0"],
     errors = [("T(3), 5", "Dimension out of range (expected to be in range of [-1, 0], but got 5)")])]
 pub fn cummax(x: &Tensor, dim: i64) -> Result<(Tensor, Tensor)> {
     running_extreme(ScanOp::Max, x, dim)
@@ -137,7 +137,7 @@ pub fn cummax(x: &Tensor, dim: i64) -> Result<(Tensor, Tensor)> {
 /// Returns the running minimum along `dim` and the position of the latest element that equals it.
 ///
 /// Source: <https://docs.pytorch.org/docs/stable/generated/torch.cummin.html>
-#[op("(input, dim)", any, samples = ["T(5), 0", "T(2, 3), 0", "T(2, 3, 2), -2", "T(), 0", "T(0, 2), 0", "I(6, hi=3), 0"],
+#[op("(input, dim)", returns = ["values", "indices"], any, samples = ["T(5), 0", "T(2, 3), 0", "T(2, 3, 2), -2", "T(), 0", "T(0, 2), 0", "I(6, hi=3), 0"],
     errors = [("T(3), 5", "Dimension out of range (expected to be in range of [-1, 0], but got 5)")])]
 pub fn cummin(x: &Tensor, dim: i64) -> Result<(Tensor, Tensor)> {
     running_extreme(ScanOp::Min, x, dim)

@@ -47,7 +47,7 @@ fn ranked(
 /// Returns the elements of `input` sorted along `dim`, and where they were. Always stable: equal elements keep their order.
 ///
 /// Source: <https://docs.pytorch.org/docs/stable/generated/torch.sort.html>
-#[op("(input, dim=-1, descending=False, *, stable=False)", any,
+#[op("(input, dim=-1, descending=False, *, stable=False)", returns = ["values", "indices"], any,
     samples = ["T(3, 4)", "T(3, 4), 0, True", "I(7, hi=3), stable=True", "T()", "T(0, 2)", "B(5)", "T(2, 0), 1"],
     errors = [("T(3), 1", "Dimension out of range (expected to be in range of [-1, 0], but got 1)")])]
 pub fn sort(x: &Tensor, dim: i64, descending: bool, stable: bool) -> Result<(Tensor, Tensor)> {
@@ -78,7 +78,7 @@ pub fn msort(x: &Tensor) -> Result<Tensor> {
 /// result always is.
 ///
 /// Source: <https://docs.pytorch.org/docs/stable/generated/torch.topk.html>
-#[op("(input, k, dim=-1, largest=True, sorted=True)", any,
+#[op("(input, k, dim=-1, largest=True, sorted=True)", returns = ["values", "indices"], any,
     samples = ["T(3, 4), 2", "T(3, 4), 1, 0, False", "T(5), 0", "T(), 1", "T(3, 0), 2, 0", "I(6), 3"],
     errors = [("T(3), 4", "selected index k out of range"), ("T(3), -1", "selected index k out of range"), ("T(3), 1, 1", "Dimension out of range")])]
 pub fn topk(x: &Tensor, k: i64, dim: i64, largest: bool, sorted: bool) -> Result<(Tensor, Tensor)> {
@@ -94,7 +94,7 @@ pub fn topk(x: &Tensor, k: i64, dim: i64, largest: bool, sorted: bool) -> Result
 /// Returns the `k`-th smallest element (counted from 1) of `input` along `dim`, and where it was.
 ///
 /// Source: <https://docs.pytorch.org/docs/stable/generated/torch.kthvalue.html>
-#[op("(input, k, dim=-1, keepdim=False)", any, samples = ["T(3, 4), 2", "T(3, 4), 1, 0, True", "T(), 1", "I(6, hi=90), 3", "T(3, 0), 2, 0"],
+#[op("(input, k, dim=-1, keepdim=False)", returns = ["values", "indices"], any, samples = ["T(3, 4), 2", "T(3, 4), 1, 0, True", "T(), 1", "I(6, hi=90), 3", "T(3, 0), 2, 0"],
     errors = [("T(2, 3), 0", "kthvalue(): selected number k out of range for dimension 1"), ("T(3), 4", "kthvalue(): selected number k out of range for dimension 0"),
         ("T(0), 1", "kthvalue(): Expected reduction dim 0 to have non-zero size.")])]
 pub fn kthvalue(x: &Tensor, k: i64, dim: i64, keepdim: bool) -> Result<(Tensor, Tensor)> {
