@@ -55,7 +55,7 @@ fn report(check: &str, ran: usize, ops: usize) {
 
 fn values(def: &OpDef, sample: &Sample, dtype: DType) -> Result<Vec<Value>> {
     let (positional, keyword) = sample.make(dtype)?;
-    bind::bind(def, positional, keyword)
+    Ok(bind::bind(def, positional, keyword)?.into_vec())
 }
 
 /// Calls the op; random ones from a fixed seed.
