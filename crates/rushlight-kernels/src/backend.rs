@@ -47,27 +47,33 @@ impl<'a> View<'a> {
     /// # Safety
     /// Nobody writes these elements while the view lives, except through a `ViewMut` of the same kernel call under the
     /// family's aliasing rule; the bytes are valid values of `dtype` (matters for bool).
+    #[inline]
     pub unsafe fn new(buffer: &'a Buffer, layout: &'a Layout, dtype: DType) -> Result<View<'a>> {
         layout.check_fits(buffer.len() / dtype.size())?;
         Ok(View { ptr: buffer.as_ptr(), layout, dtype, buffer: PhantomData })
     }
     /// Pointer to index `[0, 0, …]`.
+    #[inline]
     pub fn ptr<T>(&self) -> *const T {
         self.ptr.cast::<T>().wrapping_add(self.layout.offset)
     }
     /// The same elements under another layout (which the caller derives by view operations, so it stays in bounds).
+    #[inline]
     pub fn with_layout(self, layout: &'a Layout) -> View<'a> {
         View { layout, ..self }
     }
     /// Sizes.
+    #[inline]
     pub fn shape(&self) -> &'a [usize] {
         &self.layout.shape
     }
     /// Strides in elements.
+    #[inline]
     pub fn strides(&self) -> &'a [isize] {
         &self.layout.strides
     }
     /// Number of elements.
+    #[inline]
     pub fn numel(&self) -> usize {
         self.layout.numel()
     }
@@ -85,31 +91,38 @@ impl<'a> ViewMut<'a> {
     /// # Safety
     /// The caller has exclusive access to these elements while the view lives, except for `View`s of the same kernel call under
     /// the family's aliasing rule; the buffer may be written.
+    #[inline]
     pub unsafe fn new(buffer: &'a Buffer, layout: &'a Layout, dtype: DType) -> Result<ViewMut<'a>> {
         layout.check_fits(buffer.len() / dtype.size())?;
         Ok(ViewMut { ptr: buffer.as_ptr(), layout, dtype, buffer: PhantomData })
     }
     /// Pointer to index `[0, 0, …]`.
+    #[inline]
     pub fn ptr<T>(&self) -> *mut T {
         self.ptr.cast::<T>().wrapping_add(self.layout.offset)
     }
     /// The same elements under another layout (derived by view operations, so it stays in bounds).
+    #[inline]
     pub fn with_layout<'b>(&'b mut self, layout: &'b Layout) -> ViewMut<'b> {
         ViewMut { ptr: self.ptr, layout, dtype: self.dtype, buffer: PhantomData }
     }
     /// The same view for reading.
+    #[inline]
     pub fn as_view(&self) -> View<'_> {
         View { ptr: self.ptr, layout: self.layout, dtype: self.dtype, buffer: PhantomData }
     }
     /// Sizes.
+    #[inline]
     pub fn shape(&self) -> &'a [usize] {
         &self.layout.shape
     }
     /// Strides in elements.
+    #[inline]
     pub fn strides(&self) -> &'a [isize] {
         &self.layout.strides
     }
     /// Number of elements.
+    #[inline]
     pub fn numel(&self) -> usize {
         self.layout.numel()
     }

@@ -10,7 +10,7 @@ pub type Strides = SmallVec<[isize; 6]>;
 
 /// Shape, strides and offset, all in elements. The offset is where index `[0, 0, …]` lies, so with negative
 /// strides it is not the lowest address.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Layout {
     /// Size of each dimension.
     pub shape: Dims,
@@ -20,7 +20,26 @@ pub struct Layout {
     pub offset: usize,
 }
 
+impl Clone for Layout {
+    #[inline]
+    fn clone(&self) -> Layout {
+        Layout { shape: copied(&self.shape), strides: copied(&self.strides), offset: self.offset }
+    }
+}
+
+/// A copy of `list`. An inline list is copied as one block of memory; SmallVec's own `clone` goes element by element, which small ops
+/// would feel.
+#[inline]
+pub fn copied<T: Copy>(list: &SmallVec<[T; 6]>) -> SmallVec<[T; 6]> {
+    if list.spilled() {
+        return SmallVec::from_slice(list);
+    }
+    // SAFETY: a list that has not spilled owns nothing but its own bytes, and its elements are `Copy`.
+    unsafe { std::ptr::read(list) }
+}
+
 /// Row-major strides of `shape`. Empty dimensions count as one, as in PyTorch.
+#[inline]
 pub fn contiguous_strides(shape: &[usize]) -> Strides {
     let mut strides: Strides = SmallVec::from_elem(1, shape.len());
     for i in (0..shape.len().saturating_sub(1)).rev() {
@@ -47,6 +66,7 @@ pub fn broadcast_shapes(a: &[usize], b: &[usize]) -> Option<Dims> {
 }
 
 /// Number of elements of `shape`, or `None` where the product overflows.
+#[inline]
 pub fn checked_numel(shape: &[usize]) -> Option<usize> {
     if shape.contains(&0) {
         return Some(0);
@@ -56,6 +76,7 @@ pub fn checked_numel(shape: &[usize]) -> Option<usize> {
 
 impl Layout {
     /// Row-major, from the start of the buffer.
+    #[inline]
     pub fn contiguous(shape: &[usize]) -> Layout {
         Layout { shape: SmallVec::from_slice(shape), strides: contiguous_strides(shape), offset: 0 }
     }
@@ -65,14 +86,17 @@ impl Layout {
         Layout { shape: SmallVec::from_slice(shape), strides: SmallVec::from_slice(strides), offset }
     }
     /// Number of dimensions.
+    #[inline]
     pub fn rank(&self) -> usize {
         self.shape.len()
     }
     /// Number of elements.
+    #[inline]
     pub fn numel(&self) -> usize {
         self.shape.iter().product()
     }
     /// Row-major without gaps (dimensions of size one may have any stride; an empty layout is contiguous).
+    #[inline]
     pub fn is_contiguous(&self) -> bool {
         let mut expected = 1isize;
         for (&d, &s) in self.shape.iter().zip(&self.strides).rev() {
@@ -102,7 +126,27 @@ impl Layout {
         Some((lo as usize, hi as usize + 1))
     }
     /// Whether every element lies within a buffer of `len` elements, computed without overflow.
+    #[inline]
     pub fn check_fits(&self, len: usize) -> Result<()> {
+        match self.reach() {
+            Some((lo, hi)) if lo >= 0 && hi < len as isize => Ok(()),
+            _ => self.check_fits_wide(len),
+        }
+    }
+    /// Lowest and highest element touched (of a layout that is not empty), unless a machine word overflows on the way.
+    #[inline]
+    fn reach(&self) -> Option<(isize, isize)> {
+        let start = isize::try_from(self.offset).ok()?;
+        let (mut lo, mut hi) = (start, start);
+        for (&d, &s) in self.shape.iter().zip(&self.strides) {
+            let reach = isize::try_from(d).ok()?.checked_sub(1)?.checked_mul(s)?;
+            if reach < 0 { lo = lo.checked_add(reach)? } else { hi = hi.checked_add(reach)? }
+        }
+        Some((lo, hi))
+    }
+    /// [`Layout::check_fits`] for empty and for monstrous layouts, and its error.
+    #[cold]
+    fn check_fits_wide(&self, len: usize) -> Result<()> {
         if self.shape.contains(&0) {
             return Ok(());
         }

@@ -62,14 +62,17 @@ impl Buffer {
     ///
     /// # Safety
     /// `ptr` must be valid for reads (and, if anyone writes through the buffer, for writes) of `len` bytes until `owner` is dropped.
+    #[inline]
     pub unsafe fn foreign(ptr: NonNull<u8>, len: usize, owner: Box<dyn Any + Send + Sync>) -> Buffer {
         Buffer { ptr, len, owner: Owner::Foreign(owner) }
     }
     /// Start of the block.
+    #[inline]
     pub fn as_ptr(&self) -> *mut u8 {
         self.ptr.as_ptr()
     }
     /// Bytes in the block.
+    #[inline]
     pub fn len(&self) -> usize {
         self.len
     }

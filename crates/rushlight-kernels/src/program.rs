@@ -39,45 +39,55 @@ pub struct Program {
 
 impl Program {
     /// An empty program.
+    #[inline]
     pub fn new() -> Program {
         Program::default()
     }
+    #[inline]
     fn push(&mut self, inst: Inst, dtype: DType) -> Reg {
         self.insts.push(inst);
         self.dtypes.push(dtype);
         (self.insts.len() - 1) as Reg
     }
     /// Loads input `index` of dtype `dtype`.
+    #[inline]
     pub fn load(&mut self, index: usize, dtype: DType) -> Reg {
         self.push(Inst::Load(index as u8), dtype)
     }
     /// A constant of `dtype`.
+    #[inline]
     pub fn constant(&mut self, value: impl Into<Scalar>, dtype: DType) -> Reg {
         self.push(Inst::Const(value.into()), dtype)
     }
     /// `op(a)`.
+    #[inline]
     pub fn un(&mut self, op: UnOp, a: Reg) -> Reg {
         self.push(Inst::Un(op, a), op.result(self.dtypes[a as usize]))
     }
     /// `op(a, b)`.
+    #[inline]
     pub fn bin(&mut self, op: BinOp, a: Reg, b: Reg) -> Reg {
         debug_assert_eq!(self.dtypes[a as usize], self.dtypes[b as usize], "{op:?}");
         self.push(Inst::Bin(op, a, b), op.result(self.dtypes[a as usize]))
     }
     /// `op(a, b, c)`.
+    #[inline]
     pub fn tern(&mut self, op: TernOp, a: Reg, b: Reg, c: Reg) -> Reg {
         debug_assert_eq!(self.dtypes[b as usize], self.dtypes[c as usize], "{op:?}");
         self.push(Inst::Tern(op, a, b, c), self.dtypes[b as usize])
     }
     /// `a` as `dtype`; no instruction when it already is.
+    #[inline]
     pub fn cast(&mut self, dtype: DType, a: Reg) -> Reg {
         if self.dtypes[a as usize] == dtype { a } else { self.push(Inst::Cast(dtype, a), dtype) }
     }
     /// Marks `r` as the next output.
+    #[inline]
     pub fn out(&mut self, r: Reg) {
         self.outs.push(r);
     }
     /// The dtype of register `r`.
+    #[inline]
     pub fn dtype(&self, r: Reg) -> DType {
         self.dtypes[r as usize]
     }

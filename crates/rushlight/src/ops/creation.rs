@@ -3,6 +3,7 @@
 use super::*;
 use crate::error::or_panic;
 use crate::op::AsInts;
+use rushlight_kernels::layout::checked_numel;
 use rushlight_kernels::{Element, dispatch};
 
 ops![
@@ -29,6 +30,10 @@ ops![
 
 /// A tensor of `shape` filled with `value`.
 pub(crate) fn filled(shape: &[usize], value: Scalar, dtype: DType) -> Result<Tensor> {
+    // Integers only: the bits of the float -0.0 are not zero. Large memory is better cleared by all threads, as a program.
+    if matches!(value, Scalar::Int(0) | Scalar::Bool(false)) && checked_numel(shape).is_some_and(|n| n < 1 << 16) {
+        return storage::zeros(Layout::contiguous(shape), dtype).map(Tensor::from_data);
+    }
     let mut program = Program::new();
     let r = program.constant(value, dtype);
     program.out(r);

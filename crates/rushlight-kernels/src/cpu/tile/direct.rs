@@ -33,6 +33,31 @@ pub(super) struct Direct {
 // SAFETY: the pointers come from views, which are Send and Sync; ranges of elements are disjoint.
 unsafe impl Sync for Direct {}
 
+/// Runs a program that is nothing but a constant, if the output is contiguous; false where it is not of this kind.
+pub(super) fn constant(program: &Program, outs: &[ViewMut], numel: usize) -> bool {
+    let ([Inst::Const(value)], [out]) = (program.insts.as_slice(), outs) else { return false };
+    if is_half(out.dtype) || !out.layout.is_contiguous() {
+        return false;
+    }
+    let (to, size, grain) = (Target(start(&out.as_view())), out.dtype.size(), plan::grain(2));
+    let part = |r: std::ops::Range<usize>| {
+        // SAFETY: ranges of the output's elements, which are contiguous; no other thread writes them.
+        unsafe { strided::splat_scalar(*value, out.dtype, to.at(r.start * size), r.len()) }
+    };
+    if numel <= grain { part(0..numel) } else { pool::for_ranges(numel, grain, part) }
+    true
+}
+
+/// An output that several threads write, each elsewhere.
+struct Target(*mut u8);
+// SAFETY: threads write disjoint ranges.
+unsafe impl Sync for Target {}
+impl Target {
+    fn at(&self, bytes: usize) -> *mut u8 {
+        self.0.wrapping_add(bytes)
+    }
+}
+
 /// Scratch for the elements that operands and results have to be copied to.
 #[repr(C, align(64))]
 struct Scratch(MaybeUninit<[u8; SLOT]>);

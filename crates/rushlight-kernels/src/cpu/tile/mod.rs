@@ -40,6 +40,9 @@ pub fn pointwise(program: &Program, ins: &[View], outs: &mut [ViewMut]) -> Resul
         op.run(numel);
         return Ok(());
     }
+    if direct::constant(program, outs, numel) {
+        return Ok(());
+    }
     let plan = Plan::new(program, ins, outs)?;
     let geometry = &plan.geometry;
     let failed = AtomicBool::new(false);
