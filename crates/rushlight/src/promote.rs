@@ -33,10 +33,15 @@ fn category(d: DType) -> u8 {
     }
 }
 
-/// The dtype that operands compute in together.
-pub(crate) fn promote<'a>(operands: impl IntoIterator<Item = &'a Data>) -> DType {
-    let mut by_priority: [Option<DType>; 3] = [None; 3];
-    for d in operands {
+/// The dtype that operands compute in together, found as they arrive.
+#[derive(Default)]
+pub(crate) struct Promotion {
+    /// Of tensors with dimensions, of zero-dim ones, of numbers.
+    by_priority: [Option<DType>; 3],
+}
+
+impl Promotion {
+    pub(crate) fn add(&mut self, d: &Data) {
         let (level, dtype) = if d.wrapped {
             (2, if d.dtype.is_float() { default_dtype() } else { d.dtype })
         } else if d.layout.rank() == 0 {
@@ -44,21 +49,24 @@ pub(crate) fn promote<'a>(operands: impl IntoIterator<Item = &'a Data>) -> DType
         } else {
             (0, d.dtype)
         };
-        let slot = &mut by_priority[level];
+        let slot = &mut self.by_priority[level];
         *slot = Some(slot.map_or(dtype, |s| s.promote(dtype)));
     }
-    // A lower priority matters only where its category is higher.
-    by_priority
-        .into_iter()
-        .flatten()
-        .reduce(|hi, lo| if category(lo) > category(hi) { hi.promote(lo) } else { hi })
-        .unwrap_or_else(default_dtype)
+    /// A lower priority matters only where its category is higher.
+    pub(crate) fn dtype(&self) -> DType {
+        self.by_priority
+            .into_iter()
+            .flatten()
+            .reduce(|hi, lo| if category(lo) > category(hi) { hi.promote(lo) } else { hi })
+            .unwrap_or_else(default_dtype)
+    }
 }
 
 /// The dtype that arithmetic between `tensors` gives.
 pub fn result_type(tensors: &[&Tensor]) -> DType {
-    let data: Vec<Data> = tensors.iter().map(|t| t.data()).collect();
-    promote(&data)
+    let mut promotion = Promotion::default();
+    tensors.iter().for_each(|t| promotion.add(&t.data_ref()));
+    promotion.dtype()
 }
 
 /// Whether a result of dtype `from` may be stored into `to` by an in-place op: not from float to integer, nor from number to bool.

@@ -1,14 +1,18 @@
 //! `Tensor`: a cheap handle on data and on its place in the autograd graph.
 
-use crate::autograd::Auto;
+use crate::autograd::{Auto, Traits};
 use crate::error::or_panic;
 use crate::op::AsInts;
 use crate::storage::{self, Data, Storage};
 use crate::{DType, Dims, Error, Layout, Result, Scalar, Strides};
+use rushlight_kernels::layout::copied;
 use rushlight_kernels::{Buffer, Element, dispatch};
 use std::ptr::NonNull;
-use std::sync::atomic::AtomicPtr;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::atomic::{
+    AtomicPtr, AtomicU8,
+    Ordering::{Acquire, Release},
+};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
 
 /// An n-dimensional array of one [`DType`], which may take part in automatic differentiation.
 ///
@@ -19,6 +23,8 @@ pub struct Tensor(pub(crate) Arc<Inner>);
 pub(crate) struct Inner {
     data: RwLock<Data>,
     auto: RwLock<Auto>,
+    /// [`Auto::traits`], to be read without the lock.
+    traits: AtomicU8,
     /// Where a binding to another language notes its object for this tensor.
     binding: AtomicPtr<()>,
 }
@@ -26,8 +32,31 @@ pub(crate) struct Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         // History may be a million nodes long: hand it to the iterative dropper instead of recursing.
-        let auto = self.auto.get_mut().unwrap_or_else(PoisonError::into_inner);
-        crate::autograd::node::bury(auto.take_history());
+        self.auto.get_mut().unwrap_or_else(PoisonError::into_inner).bury_history();
+    }
+}
+
+/// A tensor's place in the graph, locked for a change.
+pub(crate) struct AutoMut<'a> {
+    auto: RwLockWriteGuard<'a, Auto>,
+    traits: &'a AtomicU8,
+}
+
+impl std::ops::Deref for AutoMut<'_> {
+    type Target = Auto;
+    fn deref(&self) -> &Auto {
+        &self.auto
+    }
+}
+impl std::ops::DerefMut for AutoMut<'_> {
+    fn deref_mut(&mut self) -> &mut Auto {
+        &mut self.auto
+    }
+}
+impl Drop for AutoMut<'_> {
+    fn drop(&mut self) {
+        // Still under the lock: its next holder finds both in agreement.
+        self.traits.store(self.auto.traits().0, Release);
     }
 }
 
@@ -49,7 +78,9 @@ impl Tensor {
     // ---- making one -------------------------------------------------------------------------------------------------------
 
     pub(crate) fn from_data(data: Data) -> Tensor {
-        Tensor(Arc::new(Inner { data: RwLock::new(data), auto: RwLock::new(Auto::new()), binding: AtomicPtr::default() }))
+        let auto = Auto::new();
+        let traits = AtomicU8::new(auto.traits().0);
+        Tensor(Arc::new(Inner { data: RwLock::new(data), auto: RwLock::new(auto), traits, binding: AtomicPtr::default() }))
     }
     /// A tensor of `shape` that takes over the elements of `values` (row-major) without copying.
     ///
@@ -118,18 +149,31 @@ impl Tensor {
     pub(crate) fn data_ref(&self) -> RwLockReadGuard<'_, Data> {
         self.0.data.read().unwrap_or_else(PoisonError::into_inner)
     }
+    /// [`Tensor::data_ref`], unless it would have to wait.
+    pub(crate) fn try_data_ref(&self) -> Option<RwLockReadGuard<'_, Data>> {
+        match self.0.data.try_read() {
+            Ok(guard) => Some(guard),
+            Err(TryLockError::Poisoned(e)) => Some(e.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
     pub(crate) fn data_mut(&self) -> RwLockWriteGuard<'_, Data> {
         self.0.data.write().unwrap_or_else(PoisonError::into_inner)
     }
     pub(crate) fn auto(&self) -> RwLockReadGuard<'_, Auto> {
         self.0.auto.read().unwrap_or_else(PoisonError::into_inner)
     }
-    pub(crate) fn auto_mut(&self) -> RwLockWriteGuard<'_, Auto> {
-        self.0.auto.write().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn auto_mut(&self) -> AutoMut<'_> {
+        AutoMut { auto: self.0.auto.write().unwrap_or_else(PoisonError::into_inner), traits: &self.0.traits }
+    }
+    /// What most ops ask about its place in the graph, without a lock.
+    #[inline]
+    pub(crate) fn traits(&self) -> Traits {
+        Traits(self.0.traits.load(Acquire))
     }
     /// Sizes of the dimensions.
     pub fn shape(&self) -> Dims {
-        self.data_ref().layout.shape.clone()
+        copied(&self.data_ref().layout.shape)
     }
     /// Size of dimension `dim`; negative counts from the end.
     ///
@@ -142,7 +186,7 @@ impl Tensor {
     }
     /// Steps between neighbours, in elements.
     pub fn strides(&self) -> Strides {
-        self.data_ref().layout.strides.clone()
+        copied(&self.data_ref().layout.strides)
     }
     /// Where the first element lies in the storage, in elements.
     pub fn storage_offset(&self) -> usize {

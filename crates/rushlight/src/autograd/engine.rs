@@ -7,7 +7,7 @@ use super::hooks::LeafHook;
 use super::node::{Edge, Node, OutMeta, describe};
 use super::{Ctx, Grads, is_anomaly_enabled, mode, set_grad_enabled};
 use crate::{Error, Result, Tensor, ops};
-use smallvec::SmallVec;
+use rushlight_kernels::layout::contiguous_strides;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 
@@ -156,14 +156,70 @@ struct Pending {
     grads: Grads,
 }
 
+/// The nodes whose turn will come.
+#[derive(Default)]
+struct Waiting {
+    /// The next one: in a chain, the only one.
+    first: Option<Pending>,
+    /// The others by sequence number, which are smaller.
+    others: BTreeMap<u64, Pending>,
+}
+
+impl Waiting {
+    fn pop(&mut self) -> Option<Pending> {
+        let next = self.others.pop_last().map(|(_, p)| p);
+        std::mem::replace(&mut self.first, next)
+    }
+    /// The place of a node, which from now on waits.
+    fn entry(&mut self, node: &Arc<Node>) -> &mut Pending {
+        let new = || Pending { node: node.clone(), grads: std::iter::repeat_n(None, node.outs.len()).collect() };
+        match self.first.as_ref().map(|p| p.node.seq) {
+            Some(first) if first > node.seq => self.others.entry(node.seq).or_insert_with(new),
+            Some(first) if first == node.seq => self.first.as_mut().expect("there is a first one"),
+            _ => {
+                if let Some(p) = self.first.take() {
+                    self.others.insert(p.node.seq, p);
+                }
+                self.first.insert(new())
+            }
+        }
+    }
+}
+
+/// Leaves in order of first arrival, with their gradient so far.
+#[derive(Default)]
+struct Leaves {
+    found: Vec<(Tensor, Tensor)>,
+    /// Where each stands, once there are more than a few.
+    places: Option<HashMap<*const crate::tensor::Inner, usize>>,
+}
+
+impl Leaves {
+    /// So many are searched one by one.
+    const FEW: usize = 8;
+
+    fn get(&mut self, leaf: &Tensor) -> Option<&mut Tensor> {
+        let at = match &self.places {
+            Some(places) => *places.get(&Arc::as_ptr(&leaf.0))?,
+            None => self.found.iter().position(|(t, _)| t.is_same(leaf))?,
+        };
+        Some(&mut self.found[at].1)
+    }
+    fn push(&mut self, leaf: &Tensor, g: Tensor) {
+        self.found.push((leaf.clone(), g));
+        if let Some(places) = &mut self.places {
+            places.insert(Arc::as_ptr(&leaf.0), self.found.len() - 1);
+        } else if self.found.len() > Leaves::FEW {
+            self.places = Some(self.found.iter().enumerate().map(|(i, (t, _))| (Arc::as_ptr(&t.0), i)).collect());
+        }
+    }
+}
+
 struct Walk {
     create_graph: bool,
     retain_graph: bool,
-    /// Waiting nodes by sequence number.
-    pending: BTreeMap<u64, Pending>,
-    /// Leaves in order of first arrival, with their gradient so far.
-    leaves: Vec<(Tensor, Tensor)>,
-    leaf_at: HashMap<*const crate::tensor::Inner, usize>,
+    pending: Waiting,
+    leaves: Leaves,
     /// What `grad` wants; `None` for `backward`, which feeds every leaf.
     targets: Option<HashSet<Target>>,
     /// For `grad`: the nodes on the way to a target.
@@ -176,9 +232,8 @@ impl Walk {
         Walk {
             create_graph,
             retain_graph,
-            pending: BTreeMap::new(),
-            leaves: Vec::new(),
-            leaf_at: HashMap::new(),
+            pending: Waiting::default(),
+            leaves: Leaves::default(),
             targets,
             on_path: HashSet::new(),
             captured: HashMap::new(),
@@ -194,16 +249,15 @@ impl Walk {
             self.arrive(&edge, g)?;
         }
         let mut nodes = 0u32;
-        while let Some((_, Pending { node, mut grads })) = self.pending.pop_last() {
+        while let Some(Pending { node, mut grads }) = self.pending.pop() {
             self.run_tensor_hooks(&node, &mut grads)?;
             self.capture(&node, &grads);
             if self.targets.is_some() && !self.on_path.contains(&Arc::as_ptr(&node)) {
                 continue;
             }
-            let large = grads.iter().flatten().any(|g| g.numel() > 1 << 16);
             nodes += 1;
-            if (large || nodes % 32 == 0)
-                && let Some(check) = INTERRUPT.get()
+            if let Some(check) = INTERRUPT.get()
+                && (nodes.is_multiple_of(32) || grads.iter().flatten().any(|g| g.numel() > 1 << 16))
             {
                 check()?;
             }
@@ -261,23 +315,16 @@ impl Walk {
             Edge::None => Ok(()),
             Edge::Leaf(leaf) => {
                 let g = conform(g, &OutMeta::of(leaf))?;
-                let key = Arc::as_ptr(&leaf.0);
-                if let Some(&at) = self.leaf_at.get(&key) {
-                    let sum = &mut self.leaves[at].1;
-                    *sum = accumulate(sum, g, self.create_graph)?;
-                } else {
-                    self.leaf_at.insert(key, self.leaves.len());
-                    self.leaves.push((leaf.clone(), g));
+                match self.leaves.get(leaf) {
+                    Some(sum) => *sum = accumulate(sum, g, self.create_graph)?,
+                    None => self.leaves.push(leaf, g),
                 }
                 Ok(())
             }
             Edge::Node(node, nr) => {
                 let g = conform(g, &node.outs[*nr])?;
                 let create_graph = self.create_graph;
-                let pending = self.pending.entry(node.seq).or_insert_with(|| Pending {
-                    node: node.clone(),
-                    grads: std::iter::repeat_n(None, node.outs.len()).collect(),
-                });
+                let pending = self.pending.entry(node);
                 let slot = &mut pending.grads[*nr];
                 *slot = Some(match slot.take() {
                     Some(sum) => accumulate(&sum, g, create_graph)?,
@@ -303,8 +350,8 @@ impl Walk {
         };
         let mut changed: Grads;
         let mut grads = grads;
-        let prehooks: SmallVec<[_; 1]> = node.extras().prehooks.iter().map(|(_, h)| h.clone()).collect();
-        for hook in prehooks {
+        let prehooks = node.extras_if_any().map(|e| e.prehooks.clone()).unwrap_or_default();
+        for (_, hook) in prehooks {
             if let Some(new) = hook(grads)? {
                 if new.len() != grads.len() {
                     return Err(Error::runtime(format!(
@@ -327,8 +374,8 @@ impl Walk {
             results.len(),
             node.edges.len()
         );
-        let hooks: SmallVec<[_; 1]> = node.extras().hooks.iter().map(|(_, h)| h.clone()).collect();
-        for hook in hooks {
+        let hooks = node.extras_if_any().map(|e| e.hooks.clone()).unwrap_or_default();
+        for (_, hook) in hooks {
             if let Some(new) = hook(&results, grads)? {
                 if new.len() != results.len() {
                     return Err(Error::runtime(format!(
@@ -360,10 +407,7 @@ impl Walk {
     /// Hooks on intermediates, then their retained gradients.
     fn run_tensor_hooks(&self, node: &Arc<Node>, grads: &mut Grads) -> Result<()> {
         let (hooks, retain) = {
-            let extras = node.extras();
-            if extras.tensor_hooks.is_empty() && extras.retain.is_empty() {
-                return Ok(());
-            }
+            let Some(extras) = node.extras_if_any() else { return Ok(()) };
             (extras.tensor_hooks.clone(), extras.retain.clone())
         };
         for (_, nr, hook) in hooks {
@@ -397,7 +441,7 @@ impl Walk {
 
     fn finish_leaf_targets(&mut self) -> Result<()> {
         if self.targets.is_some() {
-            for (leaf, g) in std::mem::take(&mut self.leaves) {
+            for (leaf, g) in std::mem::take(&mut self.leaves.found) {
                 let g = run_leaf_hooks(&leaf, g)?;
                 self.captured.insert(Target::Leaf(Arc::as_ptr(&leaf.0)), g);
             }
@@ -408,7 +452,7 @@ impl Walk {
     /// Adds the gathered gradients to the leaves' `grad`.
     fn deliver(self) -> Result<()> {
         let _guard = set_grad_enabled(self.create_graph);
-        for (leaf, g) in self.leaves {
+        for (leaf, g) in self.leaves.found {
             let g = run_leaf_hooks(&leaf, g)?;
             deliver(&leaf, g, self.create_graph)?;
             run_after_hooks(&leaf)?;
@@ -419,7 +463,7 @@ impl Walk {
 
 /// Tells those who wait for it that the leaf's `grad` is there.
 fn run_after_hooks(leaf: &Tensor) -> Result<()> {
-    if leaf.auto().hooks.is_empty() {
+    if !leaf.traits().has_hooks() {
         return Ok(());
     }
     let hooks = leaf.auto().hooks.clone();
@@ -438,7 +482,7 @@ fn anomaly(node: &Node) -> String {
 }
 
 fn run_leaf_hooks(leaf: &Tensor, mut g: Tensor) -> Result<Tensor> {
-    if leaf.auto().hooks.is_empty() {
+    if !leaf.traits().has_hooks() {
         return Ok(g);
     }
     let hooks = leaf.auto().hooks.clone();
@@ -468,7 +512,7 @@ fn deliver(t: &Tensor, g: Tensor, create_graph: bool) -> Result<()> {
     match before {
         None => {
             // A gradient that others may see, or that is spread out in memory, is copied: `grad` is the leaf's own.
-            let own = create_graph || (is_sole_owner(&g) && g.layout() == crate::Layout::contiguous(&g.shape()));
+            let own = create_graph || (is_sole_owner(&g) && lies_row_major(&g));
             let g = if own { g } else { ops::copy_contiguous(&g)? };
             t.auto_mut().grad = Some(g);
         }
@@ -483,8 +527,18 @@ fn deliver(t: &Tensor, g: Tensor, create_graph: bool) -> Result<()> {
 
 /// The edge rule.
 fn conform(g: Tensor, meta: &OutMeta) -> Result<Tensor> {
-    let g = if g.data_ref().layout.shape == meta.shape { g } else { ops::sum_to(&g, &meta.shape)? };
-    if g.dtype() == meta.dtype { Ok(g) } else { ops::to_dtype(&g, meta.dtype) }
+    let (same_shape, same_dtype) = {
+        let data = g.data_ref();
+        (data.layout.shape == meta.shape, data.dtype == meta.dtype)
+    };
+    let g = if same_shape { g } else { ops::sum_to(&g, &meta.shape)? };
+    if same_dtype { Ok(g) } else { ops::to_dtype(&g, meta.dtype) }
+}
+
+/// Whether its strides are exactly those of a new tensor.
+fn lies_row_major(t: &Tensor) -> bool {
+    let layout = &t.data_ref().layout;
+    layout.offset == 0 && layout.strides == contiguous_strides(&layout.shape)
 }
 
 fn is_sole_owner(t: &Tensor) -> bool {

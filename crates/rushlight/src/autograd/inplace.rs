@@ -1,7 +1,7 @@
 //! In-place ops, one function for all: compute the result as the out-of-place op would, put it where the old value was, and give the
 //! overwritten tensor (or, through a view, its base) the new history.
 
-use super::node::{BackwardFn, Edge, Grave, Node, OutMeta, bury};
+use super::node::{BackwardFn, Edge, Node, OutMeta, Part, bury, bury_node};
 use super::view::ViewKind;
 use super::{Save, grad_fn, is_grad_enabled, is_recorded, mode, record};
 use crate::storage::{self, Data};
@@ -105,7 +105,10 @@ pub(crate) fn relayout(x: &Tensor, f: impl FnOnce(&Tensor) -> Result<Tensor>) ->
         gone.1 = auto.view.replace(view);
     }
     drop(auto);
-    bury(Grave::of(gone.0, gone.1, None));
+    bury_node(gone.0);
+    if let Some(view) = gone.1 {
+        bury(Part::View(view));
+    }
     Ok(x.clone())
 }
 
@@ -122,7 +125,7 @@ pub(crate) fn check(x: &Tensor) -> Result<()> {
 
 /// May x's place in the graph change now?
 fn check_history(x: &Tensor) -> Result<()> {
-    if x.auto().inference && !mode::is_inference() {
+    if x.traits().is_inference() && !mode::is_inference() {
         return Err(Error::runtime(
             "Inplace update to inference tensor outside InferenceMode is not allowed. You can make a clone to get a normal tensor before doing inplace update.",
         ));
@@ -249,7 +252,7 @@ pub(crate) fn rebase(x: &Tensor, result: &Tensor) -> Result<()> {
         auto.requires_grad = false;
         std::mem::replace(&mut auto.grad_fn, node)
     };
-    bury(Grave::of(old, None, None));
+    bury_node(old);
     Ok(())
 }
 

@@ -79,9 +79,61 @@ impl Auto {
             relaid: 0,
         }
     }
-    /// Everything whose drop could recurse through the graph.
-    pub(crate) fn take_history(&mut self) -> node::Grave {
-        node::Grave::of(self.grad_fn.take(), self.view.take(), self.grad.take())
+    /// Gives everything whose drop could recurse through the graph to the iterative dropper.
+    pub(crate) fn bury_history(&mut self) {
+        if let Some(node) = self.grad_fn.take() {
+            node::bury(node::Part::Node(node));
+        }
+        if let Some(view) = self.view.take() {
+            node::bury(node::Part::View(view));
+        }
+        if let Some(grad) = self.grad.take() {
+            node::bury(node::Part::Tensor(grad));
+        }
+    }
+    pub(crate) fn traits(&self) -> Traits {
+        let bit = |on: bool, bit: u8| if on { bit } else { 0 };
+        Traits(
+            bit(self.requires_grad || self.grad_fn.is_some(), Traits::REQUIRES_GRAD)
+                | bit(self.view.is_some(), Traits::VIEW)
+                | bit(self.inference, Traits::INFERENCE)
+                | bit(self.copy_on_save, Traits::COPY_ON_SAVE)
+                | bit(!self.hooks.is_empty(), Traits::HOOKS),
+        )
+    }
+}
+
+/// A few bits about a tensor's place in the graph, which every op asks for.
+#[derive(Clone, Copy)]
+pub(crate) struct Traits(pub(crate) u8);
+
+impl Traits {
+    const REQUIRES_GRAD: u8 = 1;
+    const VIEW: u8 = 2;
+    const INFERENCE: u8 = 4;
+    const COPY_ON_SAVE: u8 = 8;
+    const HOOKS: u8 = 16;
+
+    /// Whether it requires a gradient by itself: a view may do so through its base.
+    #[inline]
+    pub(crate) fn requires_grad(self) -> bool {
+        self.0 & Traits::REQUIRES_GRAD != 0
+    }
+    #[inline]
+    pub(crate) fn is_view(self) -> bool {
+        self.0 & Traits::VIEW != 0
+    }
+    #[inline]
+    pub(crate) fn is_inference(self) -> bool {
+        self.0 & Traits::INFERENCE != 0
+    }
+    #[inline]
+    pub(crate) fn is_copied_on_save(self) -> bool {
+        self.0 & Traits::COPY_ON_SAVE != 0
+    }
+    #[inline]
+    pub(crate) fn has_hooks(self) -> bool {
+        self.0 & Traits::HOOKS != 0
     }
 }
 
@@ -137,7 +189,7 @@ where
     F: Fn(&Ctx, &Tensor) -> Result<G> + Send + Sync + 'static,
     G: IntoIterator<Item = Option<Tensor>>,
 {
-    Box::new(move |c, g| {
+    Arc::new(move |c, g| {
         Ok(f(c, g[0].as_ref().expect("the engine runs a node only when a gradient has arrived"))?.into_iter().collect())
     })
 }
@@ -148,7 +200,7 @@ where
     F: Fn(&Ctx, &[Option<Tensor>]) -> Result<G> + Send + Sync + 'static,
     G: IntoIterator<Item = Option<Tensor>>,
 {
-    Box::new(move |c, g| Ok(f(c, g)?.into_iter().collect()))
+    Arc::new(move |c, g| Ok(f(c, g)?.into_iter().collect()))
 }
 
 /// Whether an op on these inputs is to be recorded.
@@ -162,23 +214,30 @@ pub(crate) fn record(outputs: &[Tensor], inputs: &[&Tensor], f: impl FnOnce(&Sav
     if !is_recorded(inputs) || !outputs.iter().any(|o| o.dtype().is_float()) {
         return Ok(());
     }
-    if inputs.iter().any(|t| t.auto().inference) {
+    if inputs.iter().any(|t| t.traits().is_inference()) {
         return Err(Error::runtime(
             "Inference tensors cannot be saved for backward. Please do not use Tensors created in inference mode in computation tracked by autograd. \
              To work around this, you can make a clone to get a normal tensor and use it in autograd, or use `torch.no_grad()` instead of `torch.inference_mode()`.",
         ));
     }
-    let edges: SmallVec<[Edge; 2]> = inputs.iter().map(|t| t.edge()).collect::<Result<_>>()?;
-    let save = Save { outputs, needs: edges.iter().map(|e| !matches!(e, Edge::None)).collect() };
-    let backward = f(&save);
-    let outs = outputs.iter().map(OutMeta::of).collect();
+    let mut edges = SmallVec::<[Edge; 2]>::new();
+    let mut needs = SmallVec::new();
+    for t in inputs {
+        let edge = t.edge()?;
+        needs.push(!matches!(edge, Edge::None));
+        edges.push(edge);
+    }
+    let backward = f(&Save { outputs, needs });
+    let mut outs = SmallVec::new();
+    for o in outputs {
+        outs.push(OutMeta::of(o));
+    }
+    let floats: SmallVec<[bool; 4]> = outs.iter().map(|o: &OutMeta| o.dtype.is_float()).collect();
     let node = Node::new(crate::op::current_op(), edges, outs, backward);
-    for (nr, o) in outputs.iter().enumerate() {
-        if o.dtype().is_float() {
-            let mut auto = o.auto_mut();
-            auto.grad_fn = Some(node.clone());
-            auto.output_nr = nr;
-        }
+    for (nr, o) in outputs.iter().enumerate().filter(|&(nr, _)| floats[nr]) {
+        let mut auto = o.auto_mut();
+        auto.grad_fn = Some(node.clone());
+        auto.output_nr = nr;
     }
     Ok(())
 }
@@ -193,7 +252,12 @@ impl Tensor {
 
     /// Where a gradient of this tensor goes.
     pub(crate) fn edge(&self) -> Result<Edge> {
-        view::refresh(self)?;
+        let traits = self.traits();
+        if traits.is_view() {
+            view::refresh(self)?;
+        } else if !traits.requires_grad() {
+            return Ok(Edge::None);
+        }
         let auto = self.auto();
         Ok(match &auto.grad_fn {
             Some(n) => Edge::Node(n.clone(), auto.output_nr),
@@ -204,11 +268,8 @@ impl Tensor {
 
     /// Whether gradients flow to it.
     pub fn requires_grad(&self) -> bool {
-        if let Some(required) = view::requires_grad_through_base(self) {
-            return required;
-        }
-        let auto = self.auto();
-        auto.requires_grad || auto.grad_fn.is_some()
+        let traits = self.traits();
+        traits.requires_grad() || traits.is_view() && view::requires_grad_through_base(self)
     }
     /// Whether it was made by the user rather than by a recorded op.
     pub fn is_leaf(&self) -> bool {
@@ -300,7 +361,10 @@ impl Tensor {
         let mut data = self.data();
         data.wrapped = false;
         let t = Tensor::from_data(data);
-        t.auto_mut().inference = self.auto().inference;
+        let inference = self.traits().is_inference();
+        if t.traits().is_inference() != inference {
+            t.auto_mut().inference = inference;
+        }
         t
     }
     /// Cuts this tensor off from its history, in place.
@@ -311,17 +375,17 @@ impl Tensor {
         if self.is_view() {
             return Err(Error::runtime("Can't detach views in-place. Use detach() instead."));
         }
-        let grave = {
+        let old = {
             let mut auto = self.auto_mut();
             auto.requires_grad = false;
-            node::Grave::of(auto.grad_fn.take(), None, None)
+            auto.grad_fn.take()
         };
-        node::bury(grave);
+        node::bury_node(old);
         Ok(self)
     }
     /// Whether it was made by a view op and shares its base's memory.
     pub fn is_view(&self) -> bool {
-        self.auto().view.is_some()
+        self.traits().is_view()
     }
     /// Computes the gradients of this one-element tensor with respect to the leaves, and adds them to their `grad`.
     ///

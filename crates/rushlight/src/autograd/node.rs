@@ -5,13 +5,14 @@ use super::view::ViewOf;
 use super::{Ctx, Grads};
 use crate::storage::Site;
 use crate::{DType, Dims, Result, Tensor};
+use rushlight_kernels::layout::copied;
 use smallvec::SmallVec;
 use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 /// A derivative: from the gradients of a node's outputs to those of its inputs. Made only of ops.
-pub type BackwardFn = Box<dyn Fn(&Ctx, &[Option<Tensor>]) -> Result<Grads> + Send + Sync>;
+pub type BackwardFn = Arc<dyn Fn(&Ctx, &[Option<Tensor>]) -> Result<Grads> + Send + Sync>;
 
 /// Where the gradient of an input goes.
 #[derive(Clone)]
@@ -34,7 +35,7 @@ pub(crate) struct OutMeta {
 impl OutMeta {
     pub(crate) fn of(t: &Tensor) -> OutMeta {
         let d = t.data_ref();
-        OutMeta { shape: d.layout.shape.clone(), dtype: d.dtype }
+        OutMeta { shape: copied(&d.layout.shape), dtype: d.dtype }
     }
 }
 
@@ -45,9 +46,9 @@ pub struct Node {
     pub(crate) edges: SmallVec<[Edge; 2]>,
     pub(crate) outs: SmallVec<[OutMeta; 1]>,
     /// Taken when a backward that does not retain the graph has used it.
-    pub(crate) f: Mutex<Option<Arc<BackwardFn>>>,
+    pub(crate) f: Mutex<Option<BackwardFn>>,
     pub(crate) site: Site,
-    pub(crate) extras: Mutex<Extras>,
+    extras: OnceLock<Box<Mutex<Extras>>>,
 }
 
 /// The rare parts of a node.
@@ -69,9 +70,9 @@ impl Node {
             seq: NEXT.fetch_add(1, Relaxed),
             edges,
             outs,
-            f: Mutex::new(Some(Arc::new(f))),
+            f: Mutex::new(Some(f)),
             site: (op, crate::op::current_site()),
-            extras: Mutex::default(),
+            extras: OnceLock::new(),
         })
     }
     /// PyTorch's name of the node: `MulBackward0` for the op `mul`.
@@ -100,8 +101,12 @@ impl Node {
     pub fn next_functions(&self) -> Vec<Arc<Node>> {
         self.edges.iter().filter_map(|e| if let Edge::Node(n, _) = e { Some(n.clone()) } else { None }).collect()
     }
-    pub(crate) fn extras(&self) -> std::sync::MutexGuard<'_, Extras> {
-        self.extras.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn extras(&self) -> MutexGuard<'_, Extras> {
+        self.extras.get_or_init(Box::default).lock().unwrap_or_else(PoisonError::into_inner)
+    }
+    /// [`Node::extras`], if there ever were any.
+    pub(crate) fn extras_if_any(&self) -> Option<MutexGuard<'_, Extras>> {
+        self.extras.get().map(|e| e.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -118,59 +123,56 @@ pub(crate) fn describe(site: &Site) -> String {
 // A node owns its inputs' nodes, and a saved tensor owns its node: dropped naively, a chain of a million ops recurses a million
 // frames. So whatever could lead to another node is put on this thread's queue, and only the outermost drop empties it.
 
-/// Things whose drop may reach other nodes.
-pub(crate) struct Grave(#[allow(dead_code, reason = "held for their Drop")] SmallVec<[Part; 2]>);
-
+/// A thing whose drop may reach other nodes.
 #[allow(dead_code, reason = "held for their Drop")]
-enum Part {
+pub(crate) enum Part {
     Edges(SmallVec<[Edge; 2]>),
-    Closure(Arc<BackwardFn>),
+    Closure(BackwardFn),
     Node(Arc<Node>),
     View(Box<ViewOf>),
     Tensor(Tensor),
 }
 
-impl Grave {
-    pub(crate) fn of(node: Option<Arc<Node>>, view: Option<Box<ViewOf>>, tensor: Option<Tensor>) -> Grave {
-        Grave(node.map(Part::Node).into_iter().chain(view.map(Part::View)).chain(tensor.map(Part::Tensor)).collect())
-    }
-}
-
 thread_local! {
-    static QUEUE: RefCell<Vec<Part>> = const { RefCell::new(Vec::new()) };
-    static DRAINING: Cell<bool> = const { Cell::new(false) };
+    static QUEUE: Queue = const { Queue { parts: RefCell::new(Vec::new()), draining: Cell::new(false) } };
 }
 
-/// Drops `grave` without recursion.
-pub(crate) fn bury(grave: Grave) {
-    if grave.0.is_empty() {
-        return;
-    }
-    let mut parts = Some(grave.0);
-    // While a thread is torn down its queue may be gone; then plain drops are all that is left.
-    let _ = QUEUE.try_with(|q| q.borrow_mut().extend(parts.take().into_iter().flatten()));
-    drop(parts);
-    let _ = DRAINING.try_with(|draining| {
-        if draining.replace(true) {
+struct Queue {
+    parts: RefCell<Vec<Part>>,
+    draining: Cell<bool>,
+}
+
+/// Drops `part` without recursion.
+pub(crate) fn bury(part: Part) {
+    let mut part = Some(part);
+    // While a thread is torn down its queue may be gone; then a plain drop is all that is left.
+    let _ = QUEUE.try_with(|q| {
+        if q.draining.replace(true) {
+            q.parts.borrow_mut().extend(part.take());
             return;
         }
-        while let Some(part) = QUEUE.try_with(|q| q.borrow_mut().pop()).ok().flatten() {
-            drop(part);
+        while let Some(next) = part.take() {
+            drop(next);
+            part = q.parts.borrow_mut().pop();
         }
-        draining.set(false);
+        q.draining.set(false);
     });
+}
+
+/// [`bury`], if there is one.
+pub(crate) fn bury_node(node: Option<Arc<Node>>) {
+    if let Some(node) = node {
+        bury(Part::Node(node));
+    }
 }
 
 impl Drop for Node {
     fn drop(&mut self) {
-        let mut parts = SmallVec::new();
-        let edges = std::mem::take(&mut self.edges);
-        if edges.iter().any(|e| !matches!(e, Edge::None)) {
-            parts.push(Part::Edges(edges));
+        if self.edges.iter().any(|e| !matches!(e, Edge::None)) {
+            bury(Part::Edges(std::mem::take(&mut self.edges)));
         }
         if let Some(f) = self.f.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
-            parts.push(Part::Closure(f));
+            bury(Part::Closure(f));
         }
-        bury(Grave(parts));
     }
 }

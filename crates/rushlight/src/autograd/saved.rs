@@ -2,7 +2,6 @@
 
 use super::Ctx;
 use super::node::describe;
-use crate::storage::Site;
 use crate::{Error, Result, Tensor};
 
 /// A value kept for the backward pass, with the version it had: [`Saved::get`] refuses one that was overwritten meanwhile.
@@ -12,16 +11,15 @@ pub struct Saved {
     version: u32,
     /// Which of its own node's outputs it is. Its history is not kept (the node would own itself) but given back by `get`.
     output: Option<usize>,
-    site: Site,
 }
 
 impl Saved {
     pub(crate) fn input(x: &Tensor) -> Saved {
-        let copy = x.auto().copy_on_save;
+        let traits = x.traits();
         // A view's handle leads to its base, and through the base's history perhaps back here: keep an alias that does not.
-        let tensor = if copy {
+        let tensor = if traits.is_copied_on_save() {
             super::inplace::copy_with_history(x)
-        } else if x.is_view() {
+        } else if traits.is_view() {
             super::inplace::alias_with_history(x).unwrap_or_else(|_| x.clone())
         } else {
             x.clone()
@@ -32,8 +30,11 @@ impl Saved {
         Saved::new(y.detach(), Some(nr))
     }
     fn new(tensor: Tensor, output: Option<usize>) -> Saved {
-        let (stamp, version) = (tensor.stamp(), tensor.version());
-        Saved { tensor, stamp, version, output, site: (crate::op::current_op(), crate::op::current_site()) }
+        let (stamp, version) = {
+            let data = tensor.data_ref();
+            (data.storage.stamp(), data.storage.version())
+        };
+        Saved { tensor, stamp, version, output }
     }
     /// The value, with its history where gradients of gradients are wanted.
     ///
@@ -70,7 +71,7 @@ impl Saved {
             data.layout.shape.as_slice(),
             self.tensor.version(),
             self.version,
-            describe(&self.site),
+            describe(&c.node.site),
         ))
     }
 }

@@ -77,21 +77,20 @@ pub(crate) fn link(y: &Tensor, x: &Tensor, kind: ViewKind, replay: Replay) {
     y.auto_mut().view = Some(Box::new(view));
 }
 
-/// Whether a view requires a gradient because its base does; `None` for what is not a view.
-pub(crate) fn requires_grad_through_base(x: &Tensor) -> Option<bool> {
-    let base = {
-        let auto = x.auto();
-        let view = auto.view.as_ref()?;
-        if auto.requires_grad || auto.grad_fn.is_some() || view.kind == ViewKind::NoGrad {
-            return Some(auto.requires_grad || auto.grad_fn.is_some());
-        }
-        view.base.clone()
+/// Whether a tensor without history of its own requires a gradient as a view of a base that does.
+pub(crate) fn requires_grad_through_base(x: &Tensor) -> bool {
+    let base = match &x.auto().view {
+        Some(view) if view.kind != ViewKind::NoGrad => view.base.clone(),
+        _ => return false,
     };
-    Some(base.requires_grad())
+    base.requires_grad()
 }
 
 /// Brings a view's history up to date with its base.
 pub(crate) fn refresh(x: &Tensor) -> Result<()> {
+    if !x.is_view() {
+        return Ok(());
+    }
     let now = x.stamp();
     let (base, view) = {
         let auto = x.auto();
@@ -118,6 +117,6 @@ pub(crate) fn refresh(x: &Tensor) -> Result<()> {
         std::mem::replace(&mut auto.grad_fn, node)
     });
     drop(auto);
-    super::node::bury(super::node::Grave::of(old, None, None));
+    super::node::bury_node(old);
     Ok(())
 }

@@ -49,6 +49,9 @@ pub fn rsub(x: &Tensor, y: &Tensor, alpha: Scalar) -> Result<Tensor> {
 }
 
 fn add_scaled(op: BinOp, x: &Tensor, y: &Tensor, alpha: Scalar) -> Result<Tensor> {
+    if alpha == Scalar::Int(1) {
+        return binary(op, x, y);
+    }
     let mut k = Pointwise::new();
     let (a, b) = (k.input(x), k.input(y));
     let common = k.common();

@@ -36,7 +36,7 @@ ops![
 pub fn cat(tensors: &[Tensor], dim: i64) -> Result<Tensor> {
     let plan = CatPlan::new(tensors, dim)?;
     let data: SmallVec<[Data; 4]> = tensors.iter().map(Tensor::data).collect();
-    let dtype = promote::promote(&data);
+    let dtype = promote::result_type(&tensors.iter().collect::<SmallVec<[&Tensor; 4]>>());
     let ins: SmallVec<[Data; 4]> = plan.parts.iter().flatten().map(|&(i, _, _)| data[i].clone()).collect();
     let layout = Layout::contiguous(&plan.shape);
     let places: SmallVec<[Layout; 4]> =

@@ -44,7 +44,11 @@ pub(super) fn constant(program: &Program, outs: &[ViewMut], numel: usize) -> boo
         // SAFETY: ranges of the output's elements, which are contiguous; no other thread writes them.
         unsafe { strided::splat_scalar(*value, out.dtype, to.at(r.start * size), r.len()) }
     };
-    if numel <= grain { part(0..numel) } else { pool::for_ranges(numel, grain, part) }
+    if numel <= grain {
+        part(0..numel)
+    } else {
+        pool::for_ranges(numel, grain, part)
+    }
     true
 }
 
