@@ -58,24 +58,7 @@ impl Rule for AdagradRule {
 
     fn update(param: &Tensor, grad: &Tensor, m: &mut AdagradMemory, o: &AdagradOptions) -> Result<()> {
         m.step += 1.0;
-        let mut k = Pointwise::new();
-        let dtype = param.dtype();
-        let (p, g, sum) = (k.input(param), k.input(grad), k.input(&m.sum));
-        let mut g = k.cast(dtype, g);
-        if o.maximize {
-            g = k.scale(g, -1.0)?;
-        }
-        if o.weight_decay != 0.0 {
-            g = k.add_scaled(g, p, o.weight_decay)?;
-        }
-        let gg = k.bin(BinOp::Mul, g, g)?;
-        let sum = k.bin(BinOp::Add, sum, gg)?;
-        let root = k.un(UnOp::Sqrt, sum)?;
-        let eps = k.constant(o.eps, dtype);
-        let denominator = k.bin(BinOp::Add, root, eps)?;
-        let direction = k.bin(BinOp::Div, g, denominator)?;
-        let new = k.add_scaled(p, direction, -o.lr / (1.0 + (m.step - 1.0) * o.lr_decay))?;
-        k.run_into(&[(sum, &m.sum), (new, param)])
+        adagrad_update(param, grad, &m.sum, m.step, o)
     }
 
     fn save(m: &AdagradMemory) -> State {
@@ -85,4 +68,29 @@ impl Rule for AdagradRule {
     fn load(state: &State, param: &Tensor) -> Result<AdagradMemory> {
         Ok(AdagradMemory { step: state.read("step", State::as_f64)?, sum: load_like(state, "sum", param)? })
     }
+}
+
+/// Step number `step` (the first is 1) of [`Adagrad`] for one parameter, in one pass.
+///
+/// # Errors
+/// If the tensors differ in shape, or the parameter may not be written to.
+pub fn adagrad_update(param: &Tensor, grad: &Tensor, state_sum: &Tensor, step: f64, o: &AdagradOptions) -> Result<()> {
+    let mut k = Pointwise::new();
+    let dtype = param.dtype();
+    let (p, g, sum) = (k.input(param), k.input(grad), k.input(state_sum));
+    let mut g = k.cast(dtype, g);
+    if o.maximize {
+        g = k.scale(g, -1.0)?;
+    }
+    if o.weight_decay != 0.0 {
+        g = k.add_scaled(g, p, o.weight_decay)?;
+    }
+    let gg = k.bin(BinOp::Mul, g, g)?;
+    let sum = k.bin(BinOp::Add, sum, gg)?;
+    let root = k.un(UnOp::Sqrt, sum)?;
+    let eps = k.constant(o.eps, dtype);
+    let denominator = k.bin(BinOp::Add, root, eps)?;
+    let direction = k.bin(BinOp::Div, g, denominator)?;
+    let new = k.add_scaled(p, direction, -o.lr / (1.0 + (step - 1.0) * o.lr_decay))?;
+    k.run_into(&[(sum, state_sum), (new, param)])
 }

@@ -90,14 +90,31 @@ fn check(o: &AdamWOptions) -> Result<()> {
     at_least_zero("weight_decay value", o.weight_decay)
 }
 
-/// One pass over parameter, gradient, mean and mean square.
 fn update(param: &Tensor, grad: &Tensor, m: &mut AdamMemory, o: &AdamWOptions, decoupled: bool) -> Result<()> {
     m.step += 1.0;
+    adam_update(param, grad, [&m.mean, &m.square], m.largest.as_ref(), m.step, o, decoupled)
+}
+
+/// Step number `step` (the first is 1) of [`Adam`], or with `decoupled` of [`AdamW`], for one parameter, in one pass. `averages` are the
+/// running means of the gradient and of its square; `largest`, the largest mean square so far, makes it AMSGrad.
+///
+/// # Errors
+/// If the tensors differ in shape, or the parameter may not be written to.
+pub fn adam_update(
+    param: &Tensor,
+    grad: &Tensor,
+    averages: [&Tensor; 2],
+    largest: Option<&Tensor>,
+    step: f64,
+    o: &AdamWOptions,
+    decoupled: bool,
+) -> Result<()> {
+    let [mean_buffer, square_buffer] = averages;
     let (beta1, beta2) = o.betas;
     let mut k = Pointwise::new();
     let dtype = param.dtype();
     let (mut p, g) = (k.input(param), k.input(grad));
-    let (mean, square) = (k.input(&m.mean), k.input(&m.square));
+    let (mean, square) = (k.input(mean_buffer), k.input(square_buffer));
     let mut g = k.cast(dtype, g);
     if o.maximize {
         g = k.scale(g, -1.0)?;
@@ -115,19 +132,19 @@ fn update(param: &Tensor, grad: &Tensor, m: &mut AdamMemory, o: &AdamWOptions, d
     let kept = k.scale(square, beta2)?;
     let gg = k.bin(BinOp::Mul, g, g)?;
     let square = k.add_scaled(kept, gg, 1.0 - beta2)?;
-    let mut outs = vec![(mean, &m.mean), (square, &m.square)];
+    let mut outs = vec![(mean, mean_buffer), (square, square_buffer)];
     let mut under = square;
-    if let Some(largest) = &m.largest {
+    if let Some(largest) = largest {
         let before = k.input(largest);
         under = k.bin(BinOp::Max, before, square)?;
         outs.push((under, largest));
     }
     let root = k.un(UnOp::Sqrt, under)?;
-    let scaled = k.scale(root, 1.0 / (1.0 - beta2.powf(m.step)).sqrt())?;
+    let scaled = k.scale(root, 1.0 / (1.0 - beta2.powf(step)).sqrt())?;
     let eps = k.constant(o.eps, dtype);
     let denominator = k.bin(BinOp::Add, scaled, eps)?;
     let direction = k.bin(BinOp::Div, mean, denominator)?;
-    let new = k.add_scaled(p, direction, -o.lr / (1.0 - beta1.powf(m.step)))?;
+    let new = k.add_scaled(p, direction, -o.lr / (1.0 - beta1.powf(step)))?;
     outs.push((new, param));
     k.run_into(&outs)
 }

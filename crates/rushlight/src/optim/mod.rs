@@ -14,15 +14,15 @@ mod rmsprop;
 mod schedule;
 mod sgd;
 
-pub use adagrad::{Adagrad, AdagradOptions, AdagradRule};
-pub use adam::{Adam, AdamOptions, AdamRule, AdamW, AdamWOptions, AdamWRule};
+pub use adagrad::{Adagrad, AdagradOptions, AdagradRule, adagrad_update};
+pub use adam::{Adam, AdamOptions, AdamRule, AdamW, AdamWOptions, AdamWRule, adam_update};
 pub use adaptive::{OneCycleLr, OneCycleOptions, PlateauOptions, ReduceLrOnPlateau};
 pub use ema::Ema;
 pub use lbfgs::{Lbfgs, LbfgsOptions};
 pub use options::Options;
-pub use rmsprop::{RmsProp, RmsPropOptions, RmsPropRule};
+pub use rmsprop::{RmsProp, RmsPropOptions, RmsPropRule, rmsprop_update};
 pub use schedule::{CosineLr, ExponentialLr, LambdaLr, LinearLr, LrRule, MultiStepLr, Schedule, Scheduler, SequentialLr, StepLr};
-pub use sgd::{Sgd, SgdOptions, SgdRule};
+pub use sgd::{Sgd, SgdOptions, SgdRule, sgd_update};
 
 use crate::{Error, Result, State, Stateful, Tensor, no_grad};
 

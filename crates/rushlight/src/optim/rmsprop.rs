@@ -68,42 +68,7 @@ impl Rule for RmsPropRule {
 
     fn update(param: &Tensor, grad: &Tensor, m: &mut RmsPropMemory, o: &RmsPropOptions) -> Result<()> {
         m.step += 1.0;
-        let mut k = Pointwise::new();
-        let dtype = param.dtype();
-        let (p, g, square) = (k.input(param), k.input(grad), k.input(&m.square));
-        let mut g = k.cast(dtype, g);
-        if o.maximize {
-            g = k.scale(g, -1.0)?;
-        }
-        if o.weight_decay != 0.0 {
-            g = k.add_scaled(g, p, o.weight_decay)?;
-        }
-        let kept = k.scale(square, o.alpha)?;
-        let gg = k.bin(BinOp::Mul, g, g)?;
-        let square = k.add_scaled(kept, gg, 1.0 - o.alpha)?;
-        let mut outs = vec![(square, &m.square)];
-        let mut under = square;
-        if let Some(mean) = &m.mean {
-            let old = k.input(mean);
-            let distance = k.bin(BinOp::Sub, g, old)?;
-            let new = k.add_scaled(old, distance, 1.0 - o.alpha)?;
-            outs.push((new, mean));
-            let of_mean = k.bin(BinOp::Mul, new, new)?;
-            under = k.bin(BinOp::Sub, square, of_mean)?;
-        }
-        let root = k.un(UnOp::Sqrt, under)?;
-        let eps = k.constant(o.eps, dtype);
-        let denominator = k.bin(BinOp::Add, root, eps)?;
-        let mut direction = k.bin(BinOp::Div, g, denominator)?;
-        if let Some(buffer) = &m.direction {
-            let old = k.input(buffer);
-            let kept = k.scale(old, o.momentum)?;
-            direction = k.bin(BinOp::Add, kept, direction)?;
-            outs.push((direction, buffer));
-        }
-        let new = k.add_scaled(p, direction, -o.lr)?;
-        outs.push((new, param));
-        k.run_into(&outs)
+        rmsprop_update(param, grad, &m.square, m.direction.as_ref(), m.mean.as_ref(), o)
     }
 
     fn save(m: &RmsPropMemory) -> State {
@@ -125,4 +90,54 @@ impl Rule for RmsPropRule {
             mean: optional("grad_avg")?,
         })
     }
+}
+
+/// One step of [`RmsProp`] for one parameter, in one pass: `square_avg` always, `momentum_buffer` with momentum, `grad_avg` when centred.
+///
+/// # Errors
+/// If the tensors differ in shape, or the parameter may not be written to.
+pub fn rmsprop_update(
+    param: &Tensor,
+    grad: &Tensor,
+    square_avg: &Tensor,
+    momentum_buffer: Option<&Tensor>,
+    grad_avg: Option<&Tensor>,
+    o: &RmsPropOptions,
+) -> Result<()> {
+    let mut k = Pointwise::new();
+    let dtype = param.dtype();
+    let (p, g, square) = (k.input(param), k.input(grad), k.input(square_avg));
+    let mut g = k.cast(dtype, g);
+    if o.maximize {
+        g = k.scale(g, -1.0)?;
+    }
+    if o.weight_decay != 0.0 {
+        g = k.add_scaled(g, p, o.weight_decay)?;
+    }
+    let kept = k.scale(square, o.alpha)?;
+    let gg = k.bin(BinOp::Mul, g, g)?;
+    let square = k.add_scaled(kept, gg, 1.0 - o.alpha)?;
+    let mut outs = vec![(square, square_avg)];
+    let mut under = square;
+    if let Some(mean) = grad_avg {
+        let old = k.input(mean);
+        let distance = k.bin(BinOp::Sub, g, old)?;
+        let new = k.add_scaled(old, distance, 1.0 - o.alpha)?;
+        outs.push((new, mean));
+        let of_mean = k.bin(BinOp::Mul, new, new)?;
+        under = k.bin(BinOp::Sub, square, of_mean)?;
+    }
+    let root = k.un(UnOp::Sqrt, under)?;
+    let eps = k.constant(o.eps, dtype);
+    let denominator = k.bin(BinOp::Add, root, eps)?;
+    let mut direction = k.bin(BinOp::Div, g, denominator)?;
+    if let Some(buffer) = momentum_buffer {
+        let old = k.input(buffer);
+        let kept = k.scale(old, o.momentum)?;
+        direction = k.bin(BinOp::Add, kept, direction)?;
+        outs.push((direction, buffer));
+    }
+    let new = k.add_scaled(p, direction, -o.lr)?;
+    outs.push((new, param));
+    k.run_into(&outs)
 }

@@ -52,40 +52,7 @@ impl Rule for SgdRule {
     }
 
     fn update(param: &Tensor, grad: &Tensor, buffer: &mut Option<Tensor>, o: &SgdOptions) -> Result<()> {
-        let mut k = Pointwise::new();
-        let dtype = param.dtype();
-        let p = k.input(param);
-        let g = k.input(grad);
-        let mut d = k.cast(dtype, g);
-        if o.maximize {
-            d = k.scale(d, -1.0)?;
-        }
-        if o.weight_decay != 0.0 {
-            d = k.add_scaled(d, p, o.weight_decay)?;
-        }
-        let mut outs = Vec::with_capacity(2);
-        if o.momentum != 0.0 {
-            // The first direction is the gradient itself.
-            let first = buffer.is_none();
-            let b = match buffer {
-                Some(b) => b,
-                none => none.insert(copy(param)?),
-            };
-            let v = if first {
-                d
-            } else {
-                let old = k.input(b);
-                let kept = k.scale(old, o.momentum)?;
-                k.add_scaled(kept, d, 1.0 - o.dampening)?
-            };
-            outs.push((v, &*b));
-            d = if o.nesterov { k.add_scaled(d, v, o.momentum)? } else { v };
-        }
-        let lr = k.constant(o.lr, dtype);
-        let change = k.bin(BinOp::Mul, d, lr)?;
-        let new = k.bin(BinOp::Sub, p, change)?;
-        outs.push((new, param));
-        k.run_into(&outs)
+        sgd_update(param, grad, buffer, o)
     }
 
     fn save(buffer: &Option<Tensor>) -> State {
@@ -98,4 +65,45 @@ impl Rule for SgdRule {
             _ => load_like(state, "momentum_buffer", param).map(Some),
         }
     }
+}
+
+/// One step of [`Sgd`] for one parameter, in one pass. With momentum, an empty `buffer` is filled with the first direction.
+///
+/// # Errors
+/// If the tensors differ in shape, or the parameter may not be written to.
+pub fn sgd_update(param: &Tensor, grad: &Tensor, buffer: &mut Option<Tensor>, o: &SgdOptions) -> Result<()> {
+    let mut k = Pointwise::new();
+    let dtype = param.dtype();
+    let p = k.input(param);
+    let g = k.input(grad);
+    let mut d = k.cast(dtype, g);
+    if o.maximize {
+        d = k.scale(d, -1.0)?;
+    }
+    if o.weight_decay != 0.0 {
+        d = k.add_scaled(d, p, o.weight_decay)?;
+    }
+    let mut outs = Vec::with_capacity(2);
+    if o.momentum != 0.0 {
+        // The first direction is the gradient itself.
+        let first = buffer.is_none();
+        let b = match buffer {
+            Some(b) => b,
+            none => none.insert(copy(param)?),
+        };
+        let v = if first {
+            d
+        } else {
+            let old = k.input(b);
+            let kept = k.scale(old, o.momentum)?;
+            k.add_scaled(kept, d, 1.0 - o.dampening)?
+        };
+        outs.push((v, &*b));
+        d = if o.nesterov { k.add_scaled(d, v, o.momentum)? } else { v };
+    }
+    let lr = k.constant(o.lr, dtype);
+    let change = k.bin(BinOp::Mul, d, lr)?;
+    let new = k.bin(BinOp::Sub, p, change)?;
+    outs.push((new, param));
+    k.run_into(&outs)
 }
