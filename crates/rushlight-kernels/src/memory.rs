@@ -66,6 +66,10 @@ impl Buffer {
     pub unsafe fn foreign(ptr: NonNull<u8>, len: usize, owner: Box<dyn Any + Send + Sync>) -> Buffer {
         Buffer { ptr, len, owner: Owner::Foreign(owner) }
     }
+    /// Whether it was made by [`Buffer::foreign`].
+    pub fn is_foreign(&self) -> bool {
+        matches!(self.owner, Owner::Foreign(_))
+    }
     /// Start of the block.
     #[inline]
     pub fn as_ptr(&self) -> *mut u8 {

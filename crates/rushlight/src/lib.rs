@@ -144,7 +144,7 @@ pub use display::{PrintOptions, print_options, set_print_options};
 pub use error::{Error, ErrorKind, Result};
 pub use op::{AsInts, AsTensor};
 pub use ops::indexing::Index;
-pub use promote::{default_dtype, result_type, set_default_dtype};
+pub use promote::{can_cast, default_dtype, result_type, set_default_dtype};
 pub use random::{Generator, manual_seed};
 pub use rushlight_kernels::cpu::pool::{num_threads, set_num_threads};
 pub use rushlight_kernels::memory::{MemoryStats, empty_cache, memory_stats};

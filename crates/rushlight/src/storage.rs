@@ -65,6 +65,10 @@ impl Storage {
     pub fn nbytes(&self) -> usize {
         self.guard().buffer.len()
     }
+    /// Whether the memory belongs to somebody else, who may be looking at it.
+    pub fn is_foreign(&self) -> bool {
+        self.guard().buffer.is_foreign()
+    }
     /// Address of the first byte: an identity for tests and diagnostics, not a way in.
     pub fn data_ptr(&self) -> usize {
         self.guard().buffer.as_ptr() as usize

@@ -20,6 +20,7 @@ pub(crate) fn apply(op: &'static str, x: &Tensor, f: impl FnOnce(&Tensor) -> Res
     let data = x.data();
     let replace = data.layout == Layout::contiguous(&data.layout.shape)
         && Arc::strong_count(&data.storage) == 2
+        && !data.storage.is_foreign()
         && data.storage.nbytes() == data.layout.numel() * data.dtype.size();
     let old = alias_with_history(x)?;
     {

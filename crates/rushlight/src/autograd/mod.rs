@@ -383,6 +383,18 @@ impl Tensor {
         node::bury_node(old);
         Ok(self)
     }
+    /// The tensor whose memory this view shares.
+    pub fn view_base(&self) -> Option<Tensor> {
+        self.auto().view.as_ref().map(|v| v.base.clone())
+    }
+    /// Which output of its `grad_fn` it is.
+    pub fn output_nr(&self) -> usize {
+        self.auto().output_nr
+    }
+    /// Whether it was made under inference mode, and may never be recorded.
+    pub fn is_inference(&self) -> bool {
+        self.auto().inference
+    }
     /// Whether it was made by a view op and shares its base's memory.
     pub fn is_view(&self) -> bool {
         self.traits().is_view()

@@ -25,6 +25,16 @@ pub(crate) enum Edge {
     Node(Arc<Node>, usize),
 }
 
+/// Where a gradient goes, as [`Node::next_edges`] tells it.
+pub enum Next {
+    /// Nowhere: the input requires none.
+    Nothing,
+    /// To the `grad` of a leaf.
+    Leaf(Tensor),
+    /// To an output, by number, of another node.
+    Node(Arc<Node>, usize),
+}
+
 /// Shape and dtype of a value: what its gradient is brought to.
 #[derive(Clone)]
 pub(crate) struct OutMeta {
@@ -100,6 +110,17 @@ impl Node {
     /// The nodes its gradients go to (leaves and constants are left out).
     pub fn next_functions(&self) -> Vec<Arc<Node>> {
         self.edges.iter().filter_map(|e| if let Edge::Node(n, _) = e { Some(n.clone()) } else { None }).collect()
+    }
+    /// Where the gradients of its inputs go, input by input.
+    pub fn next_edges(&self) -> Vec<Next> {
+        self.edges
+            .iter()
+            .map(|e| match e {
+                Edge::None => Next::Nothing,
+                Edge::Leaf(t) => Next::Leaf(t.clone()),
+                Edge::Node(n, nr) => Next::Node(n.clone(), *nr),
+            })
+            .collect()
     }
     pub(crate) fn extras(&self) -> MutexGuard<'_, Extras> {
         self.extras.get_or_init(Box::default).lock().unwrap_or_else(PoisonError::into_inner)

@@ -1,0 +1,117 @@
+//! The Python object of a tensor, and the promise that one tensor is one object.
+
+use pyo3::ffi;
+use pyo3::prelude::*;
+use rushlight::Tensor;
+use std::ops::Deref;
+use std::ptr::null_mut;
+use std::sync::atomic::{AtomicPtr, Ordering::*};
+
+/// A tensor, as Python sees it. Methods come from the op table (`call.rs`), type slots from `slots.rs`, the rest from `python/rushlight/_tensor.py`.
+#[pyclass(name = "Tensor", module = "rushlight", subclass, frozen, weakref, dict)]
+pub struct PyTensor {
+    tensor: Tensor,
+    /// What this object has put into the tensor's slot, to take it out again.
+    noted: AtomicPtr<()>,
+}
+
+impl Deref for PyTensor {
+    type Target = Tensor;
+    #[inline]
+    fn deref(&self) -> &Tensor {
+        &self.tensor
+    }
+}
+
+impl PyTensor {
+    pub fn of(tensor: Tensor) -> PyTensor {
+        PyTensor { tensor, noted: AtomicPtr::new(null_mut()) }
+    }
+    /// The handle.
+    #[inline]
+    pub fn tensor(&self) -> &Tensor {
+        &self.tensor
+    }
+}
+
+/// The slot holds the object itself, not counted. With an interpreter lock this is safe: who reads it holds the lock, and so does the
+/// object's deallocation, which empties the slot.
+#[cfg(not(Py_GIL_DISABLED))]
+mod slot {
+    use super::*;
+
+    #[allow(unsafe_code)]
+    pub fn object<'py>(py: Python<'py>, tensor: &Tensor) -> Option<Bound<'py, PyAny>> {
+        let p = tensor.binding().load(Acquire).cast::<ffi::PyObject>();
+        // SAFETY: a pointer in the slot is an object that has not been deallocated yet; at count zero its deallocation has begun.
+        unsafe { (!p.is_null() && ffi::Py_REFCNT(p) > 0).then(|| Bound::from_borrowed_ptr(py, p)) }
+    }
+    pub fn note(object: &Bound<'_, PyTensor>) {
+        let this = object.get();
+        let p = object.as_ptr().cast::<()>();
+        if this.tensor.binding().compare_exchange(null_mut(), p, AcqRel, Acquire).is_ok() {
+            this.noted.store(p, Release);
+        }
+    }
+    pub fn forget(this: &PyTensor) {
+        let p = this.noted.load(Acquire);
+        if !p.is_null() {
+            let _ = this.tensor.binding().compare_exchange(p, null_mut(), AcqRel, Acquire);
+        }
+    }
+}
+
+/// Without an interpreter lock an object may die while its slot is read, so the slot holds a weak reference, which Python resolves safely.
+#[cfg(Py_GIL_DISABLED)]
+mod slot {
+    use super::*;
+    use pyo3::types::{PyWeakrefMethods, PyWeakrefReference};
+
+    #[allow(unsafe_code)]
+    pub fn object<'py>(py: Python<'py>, tensor: &Tensor) -> Option<Bound<'py, PyAny>> {
+        let p = tensor.binding().load(Acquire).cast::<ffi::PyObject>();
+        if p.is_null() {
+            return None;
+        }
+        // SAFETY: a weak reference in the slot stays for the tensor's life (`forget` leaves it), and we hold the tensor.
+        let weak = unsafe { Bound::from_borrowed_ptr(py, p) };
+        weak.cast::<PyWeakrefReference>().ok()?.upgrade()
+    }
+    pub fn note(object: &Bound<'_, PyTensor>) {
+        let slot = object.get().tensor.binding();
+        let Ok(weak) = PyWeakrefReference::new(object.as_any()) else { return };
+        let new = weak.into_ptr().cast::<()>();
+        let old = slot.swap(new, AcqRel);
+        // An earlier weak reference may be in use by another thread: it is left to the end of the process.
+        let _ = old;
+    }
+    pub fn forget(_: &PyTensor) {}
+}
+
+impl Drop for PyTensor {
+    fn drop(&mut self) {
+        slot::forget(self);
+    }
+}
+
+/// The object of `tensor`: the one that exists already, or a new one.
+#[inline]
+pub fn wrap<'py>(py: Python<'py>, tensor: Tensor) -> PyResult<Bound<'py, PyAny>> {
+    if let Some(object) = slot::object(py, &tensor) {
+        return Ok(object);
+    }
+    let object = Bound::new(py, PyTensor::of(tensor))?;
+    slot::note(&object);
+    Ok(object.into_any())
+}
+
+/// The tensor in `object`, if it is one. Objects of subclasses, which Python makes, note themselves here.
+#[inline]
+pub fn tensor_of<'a, 'py>(object: &'a Bound<'py, PyAny>) -> Option<&'a Tensor> {
+    let object = object.cast::<PyTensor>().ok()?;
+    let this = object.get();
+    if this.tensor.binding().load(Relaxed).is_null() {
+        slot::note(object);
+    }
+    Some(this.tensor())
+}

@@ -1,0 +1,180 @@
+//! `torch.dtype`, `torch.device`, `torch.Size` and `torch.return_types`.
+
+use pyo3::exceptions::{PyRuntimeError, PyTypeError};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyTuple, PyType};
+use rushlight::DType;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+/// An element type; one object each.
+#[pyclass(name = "dtype", module = "rushlight", frozen)]
+pub struct PyDType(pub DType);
+
+static DTYPES: PyOnceLock<Vec<Py<PyDType>>> = PyOnceLock::new();
+
+/// The object of a dtype.
+pub fn dtype(py: Python<'_>, d: DType) -> Bound<'_, PyDType> {
+    let all = DTYPES.get_or_init(py, || {
+        DType::ALL.iter().map(|&d| Py::new(py, PyDType(d)).expect("a dtype object is a few bytes")).collect()
+    });
+    all[d as usize].bind(py).clone()
+}
+
+#[pymethods]
+impl PyDType {
+    #[getter]
+    fn is_floating_point(&self) -> bool {
+        self.0.is_float()
+    }
+    #[getter]
+    fn is_complex(&self) -> bool {
+        false
+    }
+    #[getter]
+    fn is_signed(&self) -> bool {
+        self.0.is_signed()
+    }
+    /// Bytes of an element.
+    #[getter]
+    fn itemsize(&self) -> usize {
+        self.0.size()
+    }
+    fn to_real(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+    fn __repr__(&self) -> String {
+        format!("torch.{}", self.0.name())
+    }
+    fn __reduce__(&self) -> &'static str {
+        self.0.name()
+    }
+}
+
+/// Where a tensor lives: here always the CPU.
+#[pyclass(name = "device", module = "rushlight", frozen)]
+pub struct PyDevice {
+    kind: String,
+    index: Option<u32>,
+}
+
+const KINDS: [&str; 8] = ["cpu", "cuda", "mps", "xpu", "meta", "xla", "hpu", "mkldnn"];
+
+#[pymethods]
+impl PyDevice {
+    #[new]
+    #[pyo3(signature = (device, index = None))]
+    fn new(device: &Bound<'_, PyAny>, index: Option<u32>) -> PyResult<PyDevice> {
+        if let Ok(d) = device.cast::<PyDevice>() {
+            return Ok(PyDevice { kind: d.get().kind.clone(), index: d.get().index });
+        }
+        let Ok(text) = device.extract::<String>() else {
+            return Err(PyTypeError::new_err(format!("device(): argument 'device' must be str or device, not {}", device.get_type().name()?)));
+        };
+        let (kind, number) = match text.split_once(':') {
+            Some((k, n)) => match n.parse() {
+                Ok(n) => (k, Some(n)),
+                Err(_) => return Err(PyRuntimeError::new_err(format!("Invalid device string: '{text}'"))),
+            },
+            None => (text.as_str(), index),
+        };
+        if !KINDS.contains(&kind) {
+            return Err(PyRuntimeError::new_err(format!(
+                "Expected one of {} device type at start of device string: {kind}",
+                KINDS.join(", ")
+            )));
+        }
+        Ok(PyDevice { kind: kind.to_string(), index: number })
+    }
+    #[getter]
+    fn r#type(&self) -> &str {
+        &self.kind
+    }
+    #[getter]
+    fn index(&self) -> Option<u32> {
+        self.index
+    }
+    fn __repr__(&self) -> String {
+        match self.index {
+            Some(i) => format!("device(type='{}', index={i})", self.kind),
+            None => format!("device(type='{}')", self.kind),
+        }
+    }
+    fn __str__(&self) -> String {
+        self.index.map_or_else(|| self.kind.clone(), |i| format!("{}:{i}", self.kind))
+    }
+    fn __eq__(&self, other: &Bound<'_, PyAny>) -> bool {
+        other.cast::<PyDevice>().is_ok_and(|d| d.get().kind == self.kind && d.get().index == self.index)
+    }
+    fn __hash__(&self) -> u64 {
+        let mut h = DefaultHasher::new();
+        (&self.kind, self.index).hash(&mut h);
+        h.finish()
+    }
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyType>, (String,))> {
+        Ok((slf.get_type(), (slf.get().__str__(),)))
+    }
+    fn __enter__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {
+        check_device(slf.as_any())?;
+        Ok(slf)
+    }
+    #[pyo3(signature = (*_args))]
+    fn __exit__(&self, _args: &Bound<'_, PyTuple>) -> bool {
+        false
+    }
+}
+
+static CPU: PyOnceLock<Py<PyDevice>> = PyOnceLock::new();
+
+/// `device(type='cpu')`.
+pub fn cpu(py: Python<'_>) -> Bound<'_, PyDevice> {
+    CPU.get_or_init(py, || {
+        Py::new(py, PyDevice { kind: "cpu".into(), index: None }).expect("a device object is a few bytes")
+    })
+    .bind(py)
+    .clone()
+}
+
+/// Accepts `None`, the CPU under any of its names; says clearly that there is nothing else.
+pub fn check_device(device: &Bound<'_, PyAny>) -> PyResult<()> {
+    if device.is_none() {
+        return Ok(());
+    }
+    let new;
+    let d = match device.cast::<PyDevice>() {
+        Ok(d) => d.get(),
+        Err(_) => {
+            new = PyDevice::new(device, None)?;
+            &new
+        }
+    };
+    if d.kind == "cpu" {
+        return Ok(());
+    }
+    Err(PyRuntimeError::new_err(format!(
+        "Rushlight computes on the CPU only: device '{}' is not available. Use device='cpu', or choose by torch.cuda.is_available(), which is False here.",
+        d.__str__()
+    )))
+}
+
+static SIZE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+
+/// Names the Python class of sizes (a tuple with `numel`).
+#[pyfunction]
+pub fn _set_size_class(py: Python<'_>, class: Bound<'_, PyType>) {
+    let _ = SIZE.set(py, class.unbind());
+}
+
+/// Sizes as a `torch.Size`.
+pub fn size<'py>(py: Python<'py>, sizes: &[usize]) -> PyResult<Bound<'py, PyAny>> {
+    let tuple = PyTuple::new(py, sizes)?;
+    match SIZE.get(py) {
+        Some(class) => class.bind(py).call1((tuple,)),
+        None => Ok(tuple.into_any()),
+    }
+}
+
+/// Whether an object is a `torch.Size`.
+pub fn is_size(object: &Bound<'_, PyAny>) -> bool {
+    SIZE.get(object.py()).is_some_and(|class| object.get_type().is(class.bind(object.py())))
+}
