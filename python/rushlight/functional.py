@@ -1,0 +1,176 @@
+"""Functions of the package whose PyTorch signature is more than one op of the table."""
+
+from . import _C
+from ._size import Size
+
+Tensor = _C.Tensor
+_f = _C.functions
+__all__ = []
+
+
+def _public(function):
+    __all__.append(function.__name__)
+    return function
+
+
+def _flat(tensors):
+    """`f(a, b)` and `f([a, b])` mean the same."""
+    return list(tensors[0]) if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else list(tensors)
+
+
+# ---- lists of tensors -------------------------------------------------------------------------------------------------------------
+
+
+@_public
+def einsum(*args):
+    """Einstein summation: `einsum('ij,jk->ik', a, b)`, or `einsum(a, [0, 1], b, [1, 2], [0, 2])`."""
+    if len(args) < 2:
+        raise ValueError("einsum(): must specify the equation string and at least one operand, or at least one operand and its subscripts list")
+    if isinstance(args[0], str):
+        return _f["einsum"](args[0], _flat(args[1:]))
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+    def name(subscripts):
+        return "".join("..." if s is Ellipsis else letters[s] for s in subscripts)
+
+    operands, rest = [], list(args)
+    inputs = []
+    while len(rest) >= 2:
+        operands.append(rest.pop(0))
+        inputs.append(name(rest.pop(0)))
+    equation = ",".join(inputs) + (f"->{name(rest[0])}" if rest else "")
+    return _f["einsum"](equation, operands)
+
+
+@_public
+def broadcast_tensors(*tensors):
+    """The tensors expanded to their common shape."""
+    return _f["broadcast_tensors"](_flat(tensors))
+
+
+@_public
+def broadcast_shapes(*shapes):
+    """The shape that these broadcast to."""
+    tensors = [_f["empty"]((1,)).expand((shape,) if isinstance(shape, int) else tuple(shape)) for shape in shapes]
+    return _f["broadcast_tensors"](tensors)[0].shape if tensors else Size()
+
+
+@_public
+def meshgrid(*tensors, indexing=None):
+    """Grids of coordinates: `indexing` 'ij' (the default) or 'xy'."""
+    return _f["meshgrid"](_flat(tensors), indexing=indexing or "ij")
+
+
+@_public
+def cartesian_prod(*tensors):
+    """All combinations of the elements of one-dimensional tensors, as rows."""
+    return _f["cartesian_prod"](_flat(tensors))
+
+
+@_public
+def chain_matmul(*matrices, out=None):
+    """The product of two or more matrices, in the cheapest order."""
+    return _f["chain_matmul"](_flat(matrices), out=out)
+
+
+@_public
+def block_diag(*tensors):
+    """A matrix with the given ones along its diagonal, zeros elsewhere."""
+    blocks = []
+    for t in _flat(tensors):
+        if t.dim() > 2:
+            raise RuntimeError(f"torch.block_diag: Input tensors must have 2 or fewer dimensions. Input has {t.dim()} dimensions")
+        blocks.append(t.reshape(1, -1) if t.dim() < 2 else t)
+    width = sum(b.shape[1] for b in blocks)
+    rows, at = [], 0
+    for b in blocks:
+        rows.append(_f["pad"](b, (at, width - at - b.shape[1])))
+        at += b.shape[1]
+    return _f["cat"](rows, 0)
+
+
+for _name in ("atleast_1d", "atleast_2d", "atleast_3d"):
+
+    def _atleast(*tensors, _op=_f[_name]):
+        tensors_ = _flat(tensors)
+        if len(tensors) == 1 and isinstance(tensors[0], Tensor):
+            return _op(tensors[0])
+        return tuple(_op(t) for t in tensors_)
+
+    _atleast.__name__ = _name
+    _atleast.__doc__ = f"The tensor, or each of several, with at least {_name[8]} dimensions."
+    globals()[_name] = _public(_atleast)
+
+
+@_public
+def combinations(input, r=2, with_replacement=False):
+    """All combinations of `r` elements of a one-dimensional tensor, as rows."""
+    import itertools
+
+    choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
+    picks = list(choose(range(input.numel()), r))
+    return input[_C.tensor(picks, dtype=_C.int64).reshape(len(picks), r)]
+
+
+# ---- one name for several ops -------------------------------------------------------------------------------------------------------
+
+
+@_public
+def nonzero(input, *, as_tuple=False, out=None):
+    """The positions of the elements that are not zero: rows of a matrix, or with `as_tuple` one tensor for each dimension."""
+    return _f["nonzero_numpy"](input) if as_tuple else _f["nonzero"](input, out=out)
+
+
+@_public
+def where(condition, input=None, other=None, *, out=None):
+    """`input` where `condition` holds, `other` elsewhere; of the condition alone, the positions where it holds."""
+    if input is None and other is None:
+        return _f["nonzero_numpy"](condition)
+    return _f["where"](condition, input, other, out=out)
+
+
+@_public
+def split(tensor, split_size_or_sections, dim=0):
+    """Views of pieces of `tensor` along `dim`: of one size, or of a list of sizes."""
+    return tensor.split(split_size_or_sections, dim)
+
+
+@_public
+def tensordot(a, b, dims=2, out=None):
+    """Contracts the last `dims` dimensions of `a` with the first of `b`, or the listed pairs of dimensions."""
+    if isinstance(dims, Tensor):
+        dims = dims.tolist()
+    if isinstance(dims, int):
+        if dims < 0:
+            raise RuntimeError(f"tensordot expects dims >= 0, but got dims={dims}")
+        result = _f["tensordot"](a, b, dims)
+    else:
+        left, right = ((d,) if isinstance(d, int) else tuple(d) for d in dims)
+        result = _f["tensordot"](a, b, left, right)
+    return result if out is None else out.copy_(result)
+
+
+def _with_default_dim(name):
+    op = _f[name]
+
+    def softmax(input, dim, *, dtype=None, out=None):
+        return op(input, dim, dtype=dtype, out=out)
+
+    softmax.__name__, softmax.__doc__ = name, op.__doc__
+    return softmax
+
+
+@_public
+def norm(input, p="fro", dim=None, keepdim=False, out=None, dtype=None):
+    """The vector or matrix norm of `input` over `dim`. `p`: a number, 'fro', or infinity."""
+    if input.dtype is not None and not input.is_floating_point() and dtype is None:
+        raise RuntimeError(
+            f"linalg.vector_norm: Expected a floating point or complex tensor as input. Got {str(input.dtype).rpartition('.')[2].title()}"
+        )
+    if p is None or p == "fro":
+        p = 2
+    elif p == "nuc":
+        from . import linalg
+
+        return linalg.matrix_norm(input, "nuc", dim=(-2, -1) if dim is None else dim, keepdim=keepdim)
+    return _f["vector_norm"](input, p, dim, keepdim, dtype=dtype, out=out)
