@@ -75,17 +75,11 @@ from . import random  # noqa: E402
 from .random import fork_rng, get_rng_state, initial_seed, manual_seed, seed, set_rng_state  # noqa: E402
 from . import autograd  # noqa: E402
 from .autograd import enable_grad, inference_mode, no_grad, set_grad_enabled  # noqa: E402
-from . import utils  # noqa: E402
-from . import nn  # noqa: E402
-from . import optim  # noqa: E402
-from . import backends, cuda, version  # noqa: E402
-from .serialization import load, save  # noqa: E402
-
-FloatTensor = FloatTensor  # noqa: F821 (from legacy_types; named here for readers)
+from . import backends, cuda, utils, version  # noqa: E402
 
 # Modules that few scripts need are imported when first used.
 _LAZY = frozenset(
-    "accelerator amp compiler distributed distributions fft func hub jit linalg mps multiprocessing profiler safetensors serialization special testing xpu "
+    "accelerator amp compiler distributed distributions fft func hub jit linalg mps multiprocessing nn optim profiler safetensors serialization special testing xpu "
     "return_types storage _dynamo _utils".split()
 )
 
@@ -105,7 +99,11 @@ def __getattr__(name):
         from .amp import autocast
 
         return autocast
-    if name in ("vmap",):
+    if name in ("load", "save"):
+        from . import serialization
+
+        return getattr(serialization, name)
+    if name == "vmap":
         from .func import vmap
 
         return vmap
