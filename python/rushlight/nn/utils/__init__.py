@@ -1,0 +1,39 @@
+"""Tools around modules: clipping gradients, packing sequences, reparametrizing weights.
+
+Seldom used ones are imported on first use.
+"""
+
+from . import rnn
+from .clip_grad import (
+    clip_grad_norm,
+    clip_grad_norm_,
+    clip_grad_value_,
+    clip_grads_with_norm_,
+    get_total_norm,
+)
+from .convert_parameters import parameters_to_vector, vector_to_parameters
+
+_LAZY_MODULES = ("parametrizations", "parametrize", "prune", "stateless", "weight_norm", "spectral_norm")
+_LAZY_NAMES = {
+    "remove_weight_norm": "weight_norm",
+    "remove_spectral_norm": "spectral_norm",
+    "skip_init": "init",
+}
+# Names of functions that hide the modules they live in, as in PyTorch.
+_FUNCTIONS = ("weight_norm", "spectral_norm")
+
+
+def __getattr__(name):
+    from importlib import import_module
+
+    if name in _FUNCTIONS:
+        value = getattr(import_module(f"{__name__}._{name}"), name)
+    elif name in _LAZY_NAMES:
+        source = _LAZY_NAMES[name]
+        value = getattr(import_module(f"{__name__}.{'_' + source if source in _FUNCTIONS else source}"), name)
+    elif name in _LAZY_MODULES:
+        value = import_module(f"{__name__}.{name}")
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
