@@ -66,7 +66,7 @@ from . import functional as _functional  # noqa: E402
 
 for _name in _functional.__all__:
     globals()[_name] = getattr(_functional, _name)
-_tensor._install(_functional.__all__, _functional)
+_tensor._install(_functional)
 globals().update(_tensor.legacy_types())
 
 from . import _numbers  # noqa: E402

@@ -439,14 +439,11 @@ def where(self, condition, other):
     return _where(condition, self, other)
 
 
-def _install(names, module):
-    """Gives Tensor the functions of `module` whose first argument is the tensor."""
-    for name in names:
-        if not hasattr(Tensor, name) or name in _OVERRIDES:
-            setattr(Tensor, name, getattr(module, name))
+def _install(module):
+    """Gives Tensor the functions of `module` (`functional.py`) that are methods in PyTorch too."""
+    for name in ("nonzero",):
+        setattr(Tensor, name, getattr(module, name))
 
-
-_OVERRIDES = frozenset("nonzero split unique unique_consecutive norm einsum tensordot softmax log_softmax".split())
 
 
 @_method

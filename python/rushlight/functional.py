@@ -130,12 +130,6 @@ def where(condition, input=None, other=None, *, out=None):
 
 
 @_public
-def split(tensor, split_size_or_sections, dim=0):
-    """Views of pieces of `tensor` along `dim`: of one size, or of a list of sizes."""
-    return tensor.split(split_size_or_sections, dim)
-
-
-@_public
 def tensordot(a, b, dims=2, out=None):
     """Contracts the last `dims` dimensions of `a` with the first of `b`, or the listed pairs of dimensions."""
     if isinstance(dims, Tensor):
@@ -148,29 +142,3 @@ def tensordot(a, b, dims=2, out=None):
         left, right = ((d,) if isinstance(d, int) else tuple(d) for d in dims)
         result = _f["tensordot"](a, b, left, right)
     return result if out is None else out.copy_(result)
-
-
-def _with_default_dim(name):
-    op = _f[name]
-
-    def softmax(input, dim, *, dtype=None, out=None):
-        return op(input, dim, dtype=dtype, out=out)
-
-    softmax.__name__, softmax.__doc__ = name, op.__doc__
-    return softmax
-
-
-@_public
-def norm(input, p="fro", dim=None, keepdim=False, out=None, dtype=None):
-    """The vector or matrix norm of `input` over `dim`. `p`: a number, 'fro', or infinity."""
-    if input.dtype is not None and not input.is_floating_point() and dtype is None:
-        raise RuntimeError(
-            f"linalg.vector_norm: Expected a floating point or complex tensor as input. Got {str(input.dtype).rpartition('.')[2].title()}"
-        )
-    if p is None or p == "fro":
-        p = 2
-    elif p == "nuc":
-        from . import linalg
-
-        return linalg.matrix_norm(input, "nuc", dim=(-2, -1) if dim is None else dim, keepdim=keepdim)
-    return _f["vector_norm"](input, p, dim, keepdim, dtype=dtype, out=out)
