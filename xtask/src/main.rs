@@ -1,8 +1,9 @@
-//! The project's own commands: `cargo xtask check | test | bench | docs | samples`.
+//! The project's own commands: `cargo xtask check | test | bench | docs | stubs | develop | samples | golden`.
 
 mod bench;
 mod docs;
 mod golden;
+mod python;
 
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -34,6 +35,18 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// Writes the Python package's type stubs and the page on its coverage of PyTorch's names
+    Stubs {
+        /// Only say whether they are up to date
+        #[arg(long)]
+        check: bool,
+    },
+    /// Builds the Python package into target/develop, for `PYTHONPATH=target/develop python …`
+    Develop {
+        /// Optimised, as it is installed
+        #[arg(long)]
+        release: bool,
+    },
     /// Prints every op's samples as JSON, for the script that asks live PyTorch for the right answers
     Samples,
     /// Asks live PyTorch again for the values in tests/golden (needs a Python with torch: `PYTHON`, else `python3`)
@@ -50,6 +63,8 @@ fn main() -> ExitCode {
         Task::Test => test(),
         Task::Bench { args } => bench::run(&args),
         Task::Docs { check } => docs::write(check),
+        Task::Stubs { check } => python::stubs(check),
+        Task::Develop { release } => python::develop(release).map(|place| println!("{}", place.display())),
         Task::Samples => golden::print_samples(),
         Task::Golden { check } => golden::run(check),
     };
@@ -84,6 +99,7 @@ fn check() -> Result<(), String> {
     cargo("lints", &["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"])?;
     documentation()?;
     docs::write(true)?;
+    python::stubs(true)?;
     cargo("fast tests", &["test", "--workspace", "--lib", "--bins", "--quiet"])
 }
 
@@ -93,7 +109,9 @@ fn test() -> Result<(), String> {
     documentation()?;
     docs::write(true)?;
     cargo("tests", &["test", "--workspace"])?;
-    golden::run_if_torch()
+    golden::run_if_torch()?;
+    python::stubs(true)?;
+    python::test()
 }
 
 fn documentation() -> Result<(), String> {
