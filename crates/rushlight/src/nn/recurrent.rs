@@ -1,7 +1,7 @@
 //! Recurrent layers: RNN, LSTM and GRU over whole sequences, and single steps.
 //!
-//! The inputs of all steps are projected by one product; only the product with the hidden state has to wait for the step before. Names
-//! and the order of the gates are PyTorch's: input, forget, cell, output; reset, update, new.
+//! The arithmetic is that of the ops of the same names (`ops/recurrent.rs`); here are the parameters, under PyTorch's names, and what happens
+//! to inputs without a batch.
 
 use super::builder::builder;
 use super::forward::inside;
@@ -54,13 +54,6 @@ struct Weights {
     hr: Option<Parameter>,
 }
 
-/// The hidden state, and an LSTM's cell state; `[n, size]`.
-#[derive(Clone)]
-struct Memory {
-    h: Tensor,
-    c: Option<Tensor>,
-}
-
 impl Weights {
     /// Even within one over the root of `hidden`, in the order of registration.
     fn new(kind: Kind, input: usize, hidden: usize, proj: usize, bias: bool) -> Result<Weights> {
@@ -88,35 +81,10 @@ impl Weights {
         visitor.field(&format!("weight_hr{suffix}"), &self.hr);
     }
 
-    /// What the inputs of all steps add to the gates.
-    fn project(&self, x: &Tensor) -> Result<Tensor> {
-        ops::linear(x, &self.ih, self.bias_ih.as_deref())
-    }
-
-    /// One step, from projected inputs `[n, gates · hidden]`.
-    fn step(&self, kind: Kind, x: &Tensor, memory: &Memory) -> Result<Memory> {
-        let from_h = ops::linear(&memory.h, &self.hh, self.bias_hh.as_deref())?;
-        match kind {
-            Kind::Tanh => Ok(Memory { h: ops::tanh(&x.try_add(&from_h)?)?, c: None }),
-            Kind::ReLU => Ok(Memory { h: ops::relu(&x.try_add(&from_h)?)?, c: None }),
-            Kind::Lstm => {
-                let gates = ops::chunk(&x.try_add(&from_h)?, 4, 1)?;
-                let [i, f, g, o] = &gates[..] else { unreachable!("four chunks of four gates") };
-                let c = memory.c.as_ref().expect("an LSTM has a cell state");
-                let c = ops::sigmoid(f)?.try_mul(c)?.try_add(ops::sigmoid(i)?.try_mul(ops::tanh(g)?)?)?;
-                let h = ops::sigmoid(o)?.try_mul(ops::tanh(&c)?)?;
-                let h = self.hr.as_ref().map_or(Ok(h.clone()), |hr| ops::linear(&h, hr, None))?;
-                Ok(Memory { h, c: Some(c) })
-            }
-            Kind::Gru => {
-                let (from_x, from_h) = (ops::chunk(x, 3, 1)?, ops::chunk(&from_h, 3, 1)?);
-                let reset = ops::sigmoid(&from_x[0].try_add(&from_h[0])?)?;
-                let update = ops::sigmoid(&from_x[1].try_add(&from_h[1])?)?;
-                let new = ops::tanh(&from_x[2].try_add(reset.try_mul(&from_h[2])?)?)?;
-                let h = memory.h.try_sub(&new)?.try_mul(&update)?.try_add(&new)?;
-                Ok(Memory { h, c: None })
-            }
-        }
+    /// In the order in which the ops take them.
+    fn list(&self) -> impl Iterator<Item = Tensor> {
+        let rest = [&self.bias_ih, &self.bias_hh, &self.hr];
+        [&self.ih, &self.hh].into_iter().chain(rest.into_iter().flatten()).map(|p| Tensor::clone(p))
     }
 }
 
@@ -192,75 +160,44 @@ impl Recurrent {
                 shape.as_slice()
             )));
         }
-        // Time first, then the batch.
         let batched = rank == 3;
-        let mut x = match (batched, self.batch_first) {
-            (false, _) => ops::unsqueeze(x, 1)?,
-            (true, true) => ops::transpose(x, 0, 1)?,
-            (true, false) => x.clone(),
-        };
-        let batch = x.shape()[1];
-        if x.shape()[0] == 0 {
-            return Err(Error::runtime("Expected sequence length to be larger than 0 in RNN"));
-        }
+        let batch_dim = if self.batch_first { 0 } else { 1 };
+        let x = if batched { x.clone() } else { ops::unsqueeze(x, batch_dim)? };
         let h = self.states("hidden[0]", &x, h0, batched, self.output_size())?;
-        let c = (self.kind == Kind::Lstm).then(|| self.states("hidden[1]", &x, c0, batched, self.hidden_size)).transpose()?;
-        let (mut last_h, mut last_c) = (Vec::new(), Vec::new());
-        for layer in 0..self.num_layers {
-            let mut directions = Vec::with_capacity(2);
-            for d in 0..self.directions() {
-                let i = layer * self.directions() + d;
-                let start = Memory { h: h[i].clone(), c: c.as_ref().map(|c| c[i].clone()) };
-                let (outputs, end) = self.sweep(&self.weights[i], &x, start, d == 1)?;
-                directions.push(outputs);
-                last_h.push(end.h);
-                last_c.extend(end.c);
-            }
-            x = if directions.len() == 1 { directions.remove(0) } else { ops::cat(&directions, 2)? };
-            if layer + 1 < self.num_layers {
-                x = ops::dropout(&x, self.dropout, self.training.get())?;
-            }
-        }
-        let (h, c) = (ops::stack(&last_h, 0)?, if last_c.is_empty() { None } else { Some(ops::stack(&last_c, 0)?) });
-        debug_assert_eq!(h.shape()[1], batch);
+        let params: Vec<Tensor> = self.weights.iter().flat_map(Weights::list).collect();
+        let (layers, training) = (self.num_layers as i64, self.training.get());
+        let biases = self.weights[0].bias_ih.is_some();
+        let (dropout, both, first) = (self.dropout, self.bidirectional, self.batch_first);
+        let (y, h, c) = if self.kind == Kind::Lstm {
+            let c = self.states("hidden[1]", &x, c0, batched, self.hidden_size)?;
+            let (y, h, c) = ops::lstm(&x, &[h, c], &params, biases, layers, dropout, training, both, first)?;
+            (y, h, Some(c))
+        } else {
+            let op = match self.kind {
+                Kind::Gru => ops::gru,
+                Kind::ReLU => ops::rnn_relu,
+                _ => ops::rnn_tanh,
+            };
+            let (y, h) = op(&x, &h, &params, biases, layers, dropout, training, both, first)?;
+            (y, h, None)
+        };
         if batched {
-            let y = if self.batch_first { ops::transpose(&x, 0, 1)? } else { x };
             return Ok((y, h, c));
         }
-        let without_batch = |t: &Tensor| ops::squeeze_dim(t, &[1]);
-        Ok((without_batch(&x)?, without_batch(&h)?, c.as_ref().map(without_batch).transpose()?))
-    }
-
-    /// One layer in one direction over all steps of `x` `[l, n, size]`.
-    fn sweep(&self, w: &Weights, x: &Tensor, mut memory: Memory, backwards: bool) -> Result<(Tensor, Memory)> {
-        let mut steps = ops::unbind(&w.project(x)?, 0)?;
-        if backwards {
-            steps.reverse();
-        }
-        let mut outputs = Vec::with_capacity(steps.len());
-        for step in &steps {
-            memory = w.step(self.kind, step, &memory)?;
-            outputs.push(memory.h.clone());
-        }
-        if backwards {
-            outputs.reverse();
-        }
-        Ok((ops::stack(&outputs, 0)?, memory))
+        let without = |t: &Tensor, dim: i64| ops::squeeze_dim(t, &[dim]);
+        Ok((without(&y, batch_dim)?, without(&h, 1)?, c.as_ref().map(|c| without(c, 1)).transpose()?))
     }
 
     /// The initial states of all layers and directions: zeros, or the given ones, checked.
-    fn states(&self, name: &str, x: &Tensor, given: Option<&Tensor>, batched: bool, size: usize) -> Result<Vec<Tensor>> {
-        let count = self.num_layers * self.directions();
-        let full = [count, x.shape()[1], size];
-        let Some(given) = given else {
-            let zeros = ops::creation::filled(&full[1..], 0i64.into(), x.dtype())?;
-            return Ok(vec![zeros; count]);
-        };
-        let wanted: Vec<usize> = if batched { full.to_vec() } else { vec![count, size] };
+    fn states(&self, name: &str, x: &Tensor, given: Option<&Tensor>, batched: bool, size: usize) -> Result<Tensor> {
+        let batch = x.shape()[if self.batch_first { 0 } else { 1 }];
+        let full = [self.num_layers * self.directions(), batch, size];
+        let Some(given) = given else { return ops::creation::filled(&full, 0i64.into(), x.dtype()) };
+        let wanted: &[usize] = if batched { &full } else { &[full[0], size] };
         if given.shape().as_slice() != wanted {
             return Err(Error::runtime(format!("Expected {name} size {wanted:?}, got {:?}", given.shape().as_slice())));
         }
-        ops::unbind(&if batched { given.clone() } else { ops::unsqueeze(given, 1)? }, 0)
+        if batched { Ok(given.clone()) } else { ops::unsqueeze(given, 1) }
     }
 }
 
@@ -421,7 +358,8 @@ impl Cell {
         Ok(Cell { kind, weights: Weights::new(kind, input, hidden, 0, bias)?, hidden_size: hidden })
     }
 
-    fn run(&self, x: &Tensor, h: Option<&Tensor>, c: Option<&Tensor>) -> Result<Memory> {
+    /// The next hidden state, and an LSTM's cell state.
+    fn run(&self, x: &Tensor, h: Option<&Tensor>, c: Option<&Tensor>) -> Result<(Tensor, Option<Tensor>)> {
         let batched = match x.rank() {
             1 => false,
             2 => true,
@@ -429,19 +367,23 @@ impl Cell {
         };
         let with_batch = |t: &Tensor| if batched { Ok(t.clone()) } else { ops::unsqueeze(t, 0) };
         let x = with_batch(x)?;
-        let wanted = [x.shape()[0], self.hidden_size];
-        let state = |t: Option<&Tensor>| {
-            let Some(t) = t else { return ops::creation::filled(&wanted, 0i64.into(), x.dtype()) };
-            let t = with_batch(t)?;
-            match t.shape().as_slice() == wanted {
-                true => Ok(t),
-                false => Err(Error::runtime(format!("Expected hidden size {wanted:?}, got {:?}", t.shape().as_slice()))),
-            }
+        let state = |t: Option<&Tensor>| match t {
+            Some(t) => with_batch(t),
+            None => ops::creation::filled(&[x.shape()[0], self.hidden_size], 0i64.into(), x.dtype()),
         };
-        let memory = Memory { h: state(h)?, c: (self.kind == Kind::Lstm).then(|| state(c)).transpose()? };
-        let new = self.weights.step(self.kind, &self.weights.project(&x)?, &memory)?;
+        let w = &self.weights;
+        let (h, bias_ih, bias_hh) = (state(h)?, w.bias_ih.as_deref(), w.bias_hh.as_deref());
+        let (h, c) = match self.kind {
+            Kind::Lstm => {
+                let (h, c) = ops::lstm_cell(&x, &[h, state(c)?], &w.ih, &w.hh, bias_ih, bias_hh)?;
+                (h, Some(c))
+            }
+            Kind::Gru => (ops::gru_cell(&x, &h, &w.ih, &w.hh, bias_ih, bias_hh)?, None),
+            Kind::Tanh => (ops::rnn_tanh_cell(&x, &h, &w.ih, &w.hh, bias_ih, bias_hh)?, None),
+            Kind::ReLU => (ops::rnn_relu_cell(&x, &h, &w.ih, &w.hh, bias_ih, bias_hh)?, None),
+        };
         let without = |t: Tensor| if batched { Ok(t) } else { ops::squeeze_dim(&t, &[0]) };
-        Ok(Memory { h: without(new.h)?, c: new.c.map(without).transpose()? })
+        Ok((without(h)?, c.map(without).transpose()?))
     }
 }
 
@@ -499,7 +441,7 @@ impl RNNCell {
     /// # Errors
     /// If the shapes do not fit.
     pub fn forward(&self, x: &Tensor, h: Option<&Tensor>) -> Result<Tensor> {
-        Ok(inside(self, self.0.run(x, h, None))?.h)
+        Ok(inside(self, self.0.run(x, h, None))?.0)
     }
 }
 
@@ -509,8 +451,8 @@ impl LSTMCell {
     /// # Errors
     /// If the shapes do not fit.
     pub fn forward(&self, x: &Tensor, state: Option<(&Tensor, &Tensor)>) -> Result<(Tensor, Tensor)> {
-        let new = inside(self, self.0.run(x, state.map(|s| s.0), state.map(|s| s.1)))?;
-        Ok((new.h, new.c.expect("an LSTM has a cell state")))
+        let (h, c) = inside(self, self.0.run(x, state.map(|s| s.0), state.map(|s| s.1)))?;
+        Ok((h, c.expect("an LSTM has a cell state")))
     }
 }
 
@@ -520,6 +462,6 @@ impl GRUCell {
     /// # Errors
     /// If the shapes do not fit.
     pub fn forward(&self, x: &Tensor, h: Option<&Tensor>) -> Result<Tensor> {
-        Ok(inside(self, self.0.run(x, h, None))?.h)
+        Ok(inside(self, self.0.run(x, h, None))?.0)
     }
 }

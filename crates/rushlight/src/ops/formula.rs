@@ -260,11 +260,37 @@ pub(crate) fn compute<const N: usize>(
     operands: [&Tensor; N],
     f: impl for<'a> FnOnce([Term<'a>; N]) -> Term<'a>,
 ) -> Result<Tensor> {
+    let [y] = compute_many(operands, |terms| [f(terms)])?;
+    Ok(y)
+}
+
+/// As [`compute`], with several results of the same pass.
+pub(crate) fn compute_many<const N: usize, const M: usize>(
+    operands: [&Tensor; N],
+    f: impl for<'a> FnOnce([Term<'a>; N]) -> [Term<'a>; M],
+) -> Result<[Tensor; M]> {
     let sheet = Sheet::default();
-    let y = f(sheet.operands());
-    let formula = Formula::new(&sheet, [y.at].into_iter());
-    let operands = operands.map(|x| Some(x.clone()));
-    Ok(formula.run(&operands)?.pop().expect("one result was asked for"))
+    let results = f(sheet.operands());
+    let formula = Formula::new(&sheet, results.iter().map(|y| y.at));
+    Ok(one_each(formula.run(&operands.map(|x| Some(x.clone())))?))
+}
+
+/// As [`compute_many`] inside a derivative: as ops where gradients of gradients are wanted. The first operand has the results' shape.
+pub(crate) fn evaluate<const N: usize, const M: usize>(
+    operands: [&Tensor; N],
+    f: impl for<'a> FnOnce([Term<'a>; N]) -> [Term<'a>; M],
+) -> Result<[Tensor; M]> {
+    if !autograd::is_recorded(&operands) {
+        return compute_many(operands, f);
+    }
+    let sheet = Sheet::default();
+    let results = f(sheet.operands());
+    let formula = Formula::new(&sheet, results.iter().map(|y| y.at));
+    Ok(one_each(formula.record(&operands.map(|x| Some(x.clone())))?))
+}
+
+fn one_each<const M: usize>(results: Vec<Tensor>) -> [Tensor; M] {
+    results.try_into().expect("a formula has as many results as were asked for")
 }
 
 /// The derivative of an op with one result: from the gradient `g`, the inputs and the result, the gradient of each input. What no wanted

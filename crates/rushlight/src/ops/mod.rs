@@ -54,6 +54,7 @@ pub mod permute;
 pub mod pointwise;
 pub mod pool;
 pub mod random;
+pub mod recurrent;
 pub mod reduce;
 pub mod resample;
 pub mod scan;
@@ -100,6 +101,7 @@ families![
     pointwise,
     pool,
     random,
+    recurrent,
     reduce,
     resample,
     scan,
