@@ -1,32 +1,94 @@
 """What of PyTorch is out of scope, and why. Error texts and the coverage page read this table."""
 
 import re
+from fnmatch import translate
 
-# A regular expression for full names, and the reason. The first match counts.
+# A topic, the reason, and patterns: those with a dot match full names, the others the names in torch, torch.Tensor and nn.functional.
 OUT_OF_SCOPE = [
-    (r"torch\.(Tensor\.)?(\w*sparse\w*|ccol_indices|col_indices|crow_indices|row_indices|coalesce|is_coalesced|hspmm|sspaddmm|smm|dense_dim|(indices|values)(_copy)?|\w*_(csr|csc|bsr|bsc)|sparse_mask)$", "sparse tensors are not offered"),
-    (r"torch\.sparse\b", "sparse tensors are not offered"),
-    (r"torch\.nn\.(\w+\.)*SparseAdam$|torch\.optim\.SparseAdam$", "sparse tensors are not offered"),
-    (r"torch\.(Tensor\.)?(\w*quant(ize|ized|iz)\w*|fake_quant\w*|q_\w+|int_repr|qscheme|quint\w+|qint\w+|per_(channel|tensor)\w*|choose_qparams\w*|fused_moving_avg_obs_fake_quant|dequantize|fbgemm_\w+)$", "quantization is not offered"),
-    (r"torch\.(ao|quantization|nn\.(quantized|qat|quantizable|intrinsic))\b", "quantization is not offered"),
-    (r"torch\.(Tensor\.)?(complex\w*|cfloat|cdouble|chalf|view_as_complex\w*|view_as_real\w*|is_complex_x|polar|real|imag|angle|conj\w*|resolve_conj|is_conj|resolve_neg|is_neg|\w*_conj\w*|stft|istft|adjoint_x)$", "complex numbers are not offered"),
-    (r"torch\.fft\b", "complex numbers are not offered"),
-    (r"torch\.linalg\.(eig|eigvals)$", "complex numbers are not offered"),
-    (r"torch\.(Tensor\.)?(align_as|align_to|align_tensors|names|has_names|rename_?|refine_names)$", "named tensors are not offered"),
-    (r"torch\.nested\b|torch\.(Tensor\.)?\w*nested\w*$|torch\.Tensor\.is_nested$", "nested tensors are not offered"),
-    (r"torch\.(distributed|nn\.parallel|nn\.DataParallel|nn\.SyncBatchNorm|optim\.ZeroRedundancyOptimizer)\b|torch\.utils\.data\.DistributedSampler$|torch\.utils\.data\.distributed\b", "a program is one process on one device"),
-    (r"torch\.(cuda|mps|xpu|mtia|musa|hpu|accelerator|ipu)\b|torch\.(Tensor\.)?(\w*cuda\w*|\w*cudnn\w*|\w*miopen\w*|\w*mps\w*|xpu|ipu|hpu|mtia|\w*xla\w*|\w*vulkan\w*|\w*metal\w*|is_maia|is_ort|is_pinned|pin_memory|is_vulkan|is_ipu|is_xpu|is_mtia)$", "there is no device but the CPU"),
-    (r"torch\.(Event|Stream|get_device_module)$", "there is no device but the CPU"),
-    (r"torch\.(Tensor\.)?(\w*mkldnn\w*|\w*onednn\w*|to_mkldnn)$", "Rushlight's kernels are its own"),
-    (r"torch\.(jit|fx|export|onnx|package|_dynamo|_inductor|compiler|library|_export)\b|torch\.(import_ir_module\w*|parse_ir|parse_schema|merge_type_from_type_comment|parse_type_comment|(\w+Type)$|CompilationUnit|ScriptMethod|ScriptObject|ScriptFunction|ScriptModule|ScriptClass\w*|ScriptDict\w*|ScriptList\w*|Graph|Node|Block|Value|Code|Gradient|GraphExecutorState|ExecutionPlan|FunctionSchema|Argument|ArgumentSpec|AliasDb|CallStack|ClassType|CompleteArgumentSpec|FileCheck|Future|IODescriptor|LiteScriptModule|LockingLogger|ModuleDict|NoopLogger|LoggerBase|AggregationType|OperatorInfo|ParameterDict|PyTorchFileReader|PyTorchFileWriter|ScriptModuleSerializer|SerializationStorageContext|DeserializationStorageContext|StaticModule|Use|BufferDict|DeepCopyMemoTable|Capsule|cond|SymBool|SymFloat|SymInt|sym_\w+|fork|wait|unify_type_list|import_ir_module|DisableTorchFunction\w*|vitals_enabled|set_vital|read_vitals|autocast_increment_nesting|autocast_decrement_nesting)\b", "programs are Python, run eagerly: there is no compiler"),
-    (r"torch\.(Tensor\.)?(\w*storage\w*|\w+Storage|set_|share_memory_|is_shared|module_load|is_distributed|is_same_size_x)$", "storages are not exposed"),
-    (r"torch\.(Byte|Char|Short|Int|Long|Half|Float|Double|BFloat16|Bool|Complex\w*)Tensor$", "the old typed constructors: use torch.tensor"),
-    (r"torch\.(Tensor\.)?\w+_copy$", "copying variants of views, made for compilers"),
-    (r"torch\.(\w*batch_norm_(stats|elemt|gather_stats\w*|backward_\w+|update_stats)|native_\w+|_\w+|segment_reduce|rnn_\w+|quantized_\w+|\w+_(cell|tanh|relu)_x|resize_as_sparse_|alpha_dropout_x)$", "internal functions"),
+    (
+        "sparse tensors",
+        "there are no sparse tensors",
+        """
+        torch.sparse.* torch.masked.* *.SparseAdam *sparse* coalesce is_coalesced ccol_indices col_indices crow_indices row_indices indices values
+        dense_dim hspmm smm sspaddmm dsmm hsmm saddmm spmm to_dense indices_copy values_copy ccol_indices_copy col_indices_copy crow_indices_copy row_indices_copy
+        """,
+    ),
+    (
+        "quantization",
+        "there are no quantized tensors",
+        """
+        torch.ao* torch.quantization* torch.nn.quant* torch.nn.qat* torch.nn.intrinsic* *quantiz* *_qparams* fake_quant* fused_moving_avg_obs*
+        q_per_channel* q_scale q_zero_point int_repr qscheme qint* quint* per_tensor* per_channel* fbgemm_* choose_qparams* quantized_*
+        QInt* QUInt* bits* int1 int2 int3 int4 int5 int6 int7 uint1 uint2 uint3 uint4 uint5 uint6 uint7 float4* float8*
+        scaled_mm scaled_grouped_mm ScalingType SwizzleType grouped_mm
+        """,
+    ),
+    (
+        "complex numbers",
+        "there are no complex numbers",
+        """
+        torch.fft.*fft torch.fft.*fft[2n] torch.linalg.eig torch.linalg.eigvals complex* cfloat cdouble chalf bcomplex* view_as_complex* view_as_real* polar imag
+        conj* resolve_conj resolve_neg is_conj is_neg stft istft Complex* torch.distributions.constraints.complex*
+        """,
+    ),
+    ("nested tensors", "there are no nested tensors", "torch.nested* *nested* jagged to_padded_tensor"),
+    (
+        "several processes",
+        "a program is one process",
+        """
+        torch.distributed* torch.nn.parallel* *.DataParallel *.DistributedDataParallel *.SyncBatchNorm *.ZeroRedundancyOptimizer *.DistributedSampler
+        share_memory_ is_shared is_distributed batch_norm_stats batch_norm_elemt batch_norm_gather_stats* batch_norm_backward_*
+        batch_norm_update_stats
+        """,
+    ),
+    (
+        "other devices",
+        "there is no device but the CPU",
+        """
+        torch.cuda* torch.mps* torch.xpu* torch.mtia* torch.accelerator* *cuda* *cudnn* *miopen* *mps* *vulkan* *metal* *xla* *.is_maia ipu xpu hpu mtia
+        is_ipu is_xpu is_mtia is_hpu get_device_module Event Stream *.is_pinned *.custom_fwd *.custom_bwd
+        """,
+    ),
+    ("other kernels", "the kernels are Rushlight's own", "*mkldnn* *onednn* compiled_with_cxx11_abi torch.nn.attention.* has_lapack has_mkl has_openmp has_spectral"),
+    (
+        "compilers",
+        "programs are Python, run eagerly: nothing is compiled or exported",
+        """
+        torch.jit* torch.fx* torch.export* torch.onnx* torch.package* torch._dynamo* torch._inductor* torch.compiler* torch.library* *Type Sym* sym_*
+        import_ir_module* parse_ir parse_schema parse_type_comment merge_type_from_type_comment CompilationUnit Script* Graph* Node Block Value Code
+        Gradient ExecutionPlan FunctionSchema Argument* AliasDb CallStack CompleteArgumentSpec FileCheck Future IODescriptor LiteScriptModule LockingLogger
+        ModuleDict NoopLogger LoggerBase AggregationType OperatorInfo ParameterDict PyTorchFile* SerializationStorageContext
+        DeserializationStorageContext StaticModule Use BufferDict DeepCopyMemoTable Capsule cond while_loop fork wait unify_type_list
+        freeze_* get_file_path AVG SUM Tag TracingState ConcreteModuleTypeBuilder ExcludeDispatchKeyGuard JITException ErrorReport ThroughputBenchmark BenchmarkConfig BenchmarkExecutionStats Dispatch* Await* *_logger
+        torch.testing.FileCheck *_copy
+        """,
+    ),
+    (
+        "storages and typed tensors",
+        "storages are not objects, and tensors have no class for each dtype",
+        """
+        *storage* *Storage* *_type_ set_ ByteTensor CharTensor ShortTensor IntTensor LongTensor HalfTensor FloatTensor DoubleTensor BFloat16Tensor BoolTensor
+        set_default_tensor_type legacy_contiguous_format module_load
+        """,
+    ),
+    ("removed functions", "PyTorch has removed it too", "torch.eig torch.lstsq torch.matrix_rank torch.solve torch.symeig *.Tensor.eig *.Tensor.lstsq *.Tensor.solve *.Tensor.symeig"),
+    (
+        "internals",
+        "it is an internal of PyTorch",
+        """
+        native_* _* vitals_enabled set_vital read_vitals autocast_*_nesting set_autocast_* get_autocast_* is_autocast_* clear_autocast_cache
+        segment_reduce rnn_relu rnn_tanh lstm gru lstm_cell gru_cell rnn_relu_cell rnn_tanh_cell prepare_multiprocessing_environment
+        DisableTorchFunction* has_torch_function* handle_torch_function wait set_anomaly_enabled init_num_threads cpp profiler_* reset_*
+        torch.overrides.* torch.utils.checkpoint.*select* torch.autograd.graph.*graph_exec* torch.nn.utils.fusion* *.fuse_*
+        """,
+    ),
 ]
-_PATTERNS = [(re.compile(pattern), reason) for pattern, reason in OUT_OF_SCOPE]
+_HOMES = re.compile(r"torch\.(?:Tensor\.|nn\.functional\.)?([^.]+)$")
+_PATTERNS = [(re.compile(translate(p)), "." in p, reason) for _, reason, patterns in OUT_OF_SCOPE for p in patterns.split()]
 
 
 def why_not(name):
     """The reason why the name `name` (`torch.sparse.mm`) is out of scope, or None."""
-    return next((reason for pattern, reason in _PATTERNS if pattern.match(name)), None)
+    home = _HOMES.match(name)
+    short = home[1] if home else ""
+    return next((reason for pattern, full, reason in _PATTERNS if pattern.match(name if full else short)), None)
