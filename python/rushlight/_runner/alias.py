@@ -6,7 +6,7 @@ sys.modules["rushlight.nn"]`, so classes are the same whichever name they are re
 
 import importlib
 import sys
-from importlib.machinery import ModuleSpec
+from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 
 from . import missing
@@ -40,15 +40,10 @@ def explain(module):
     def __getattr__(name):
         if own is not None:
             try:
-                value = own(name)
+                return own(name)
             except AttributeError as error:
                 if name.startswith("__") or not is_plain(error):
                     raise
-            else:
-                # A module that loads on first use.
-                if isinstance(value, ModuleType) and value.__name__.startswith("rushlight."):
-                    alias(value)
-                return value
         if name.startswith("__"):
             raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
         raise AttributeError(missing.message(module, name), name=name, obj=None)
@@ -62,14 +57,29 @@ def is_plain(error):
 
 
 class AliasFinder:
-    """The first finder: answers for `torch…` and `torchvision…`."""
+    """The first finder: answers for `torch…` and `torchvision…`, and has Rushlight's modules aliased when they load."""
 
     def find_spec(self, fullname, path=None, target=None):
         head, dot, tail = fullname.partition(".")
+        if head == "rushlight":
+            return aliased(PathFinder.find_spec(fullname, path, target))
         if head not in missing.ALIASES:
             return None
         module = importlib.import_module(missing.ALIASES[head] + dot + tail)
         return ModuleSpec(fullname, AliasLoader(module), origin=getattr(module, "__file__", None))
+
+
+def aliased(spec):
+    """A spec whose module is aliased as soon as it has run."""
+    if spec is not None and spec.loader is not None:
+        run = spec.loader.exec_module
+
+        def exec_module(module):
+            run(module)
+            alias(module)
+
+        spec.loader.exec_module = exec_module
+    return spec
 
 
 class AliasLoader:

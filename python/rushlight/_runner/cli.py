@@ -48,11 +48,10 @@ def info():
 
     optional = [name for name in ("numpy", "PIL") if find_spec(name)]
     rows = {
-        "rushlight": rushlight.__version__,
+        "rushlight": f"{rushlight.__rushlight_version__}, after PyTorch {rushlight.__version__}",
         "python": f"{platform.python_version()} ({platform.python_implementation()})",
         "platform": f"{platform.system()} {platform.machine()}",
         "threads": rushlight.get_num_threads(),
-        "instructions": rushlight.backends.cpu.get_cpu_capability(),
         "ops": len(rushlight._C.functions),
         "optional packages": ", ".join(optional) or "none of numpy, PIL",
         "devices": "cpu",

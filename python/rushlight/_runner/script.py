@@ -9,7 +9,7 @@ import re
 import sys
 from types import ModuleType
 
-from . import alias, missing
+from . import alias
 
 
 def run_script(path, arguments):
@@ -89,4 +89,7 @@ def add_hint(error):
     """`from torch.nn.functional import x` fails with a text of Python's own; the name's explanation goes below it."""
     found = re.match(r"cannot import name '(\w+)' from '(rushlight[\w.]*)'", str(error)) if isinstance(error, ImportError) else None
     if found and found[2] in sys.modules:
-        error.add_note(missing.message(sys.modules[found[2]], found[1]))
+        try:
+            getattr(sys.modules[found[2]], found[1])
+        except AttributeError as explained:
+            error.add_note(str(explained))

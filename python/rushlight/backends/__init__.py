@@ -1,6 +1,6 @@
 """`torch.backends`: the switches of libraries that Rushlight does not use. They can be set, for programs that set them, and change nothing."""
 
-_MODULES = ("cpu", "cuda", "cudnn", "mha", "mkl", "mkldnn", "mps", "openmp", "opt_einsum")
+_MODULES = ("cuda", "cudnn", "mha", "mkl", "mkldnn", "mps", "openmp", "opt_einsum")
 
 
 def __getattr__(name):

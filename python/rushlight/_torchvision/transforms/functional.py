@@ -266,13 +266,29 @@ def resize(img, size, interpolation=InterpolationMode.BILINEAR, max_size=None, a
     smooth = interpolation.value in ("bilinear", "bicubic")
     four = img.reshape(-1, *img.shape[-3:]) if img.dim() > 2 else img[None, None]
     floating = four if four.is_floating_point() else four.to(float32)
-    options = {"align_corners": False, "antialias": antialias is not False} if smooth else {}
-    out = interpolate(floating, size=(height, width), mode=interpolation.value, **options)
+    if smooth and antialias is not False:
+        out = spread(h, height, interpolation.value, floating.dtype) @ floating @ spread(w, width, interpolation.value, floating.dtype).mT
+    else:
+        options = {"align_corners": False} if smooth else {}
+        out = interpolate(floating, size=(height, width), mode=interpolation.value, **options)
     if not img.is_floating_point():
         if interpolation.value == "bicubic":
             out = out.clamp(0, GREATEST[img.dtype])
         out = (out.round() if smooth else out).to(img.dtype)
     return out.reshape(*img.shape[:-2], height, width)
+
+
+def spread(old, new, mode, dtype):
+    """The weights `[new, old]` of antialiased resizing: the kernel of linear or cubic interpolation, as wide as the new pixels."""
+    scale = old / new
+    centre = scale * (arange(new, dtype=float64) + 0.5)[:, None]
+    x = ((arange(old, dtype=float64) + 0.5 - centre) / max(scale, 1.0)).abs()
+    if mode == "bilinear":
+        weights = (1 - x).clamp(min=0)
+    else:
+        near, far = (1.5 * x - 2.5) * x * x + 1, ((-0.5 * x + 2.5) * x - 4) * x + 2
+        weights = where(x < 1, near, where(x < 2, far, 0.0))
+    return (weights / weights.sum(1, keepdim=True)).to(dtype)
 
 
 def mode_of(interpolation):
