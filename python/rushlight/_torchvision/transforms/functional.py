@@ -345,9 +345,9 @@ def rotate(img, angle, interpolation=InterpolationMode.NEAREST, expand=False, ce
 def expanded(height, width, cos, sin):
     """Height and width of what contains a rotated rectangle; a thousandth of a pixel does not count."""
     corners = [(cos * x - sin * y, sin * x + cos * y) for x in (-width / 2, width / 2) for y in (-height / 2, height / 2)]
-    low_x, low_y = (math.floor(math.trunc((min(c) + (width, height)[i] / 2) / 1e-3) * 1e-3) for i, c in enumerate(zip(*corners)))
-    high_x, high_y = (math.ceil(math.trunc((max(c) + (width, height)[i] / 2) / 1e-3) * 1e-3) for i, c in enumerate(zip(*corners)))
-    return high_y - low_y, high_x - low_x
+    x, y = ([c + side / 2 for c in axis] for axis, side in zip(zip(*corners), (width, height)))
+    tolerance = 1e-3
+    return tuple(math.ceil(max(c) - tolerance) - math.floor(min(c) + tolerance) for c in (y, x))
 
 
 def sample(img, x, y, mode, fill):
