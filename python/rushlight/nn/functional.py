@@ -106,6 +106,14 @@ def mish(input, inplace=False):
 
 def rrelu(input, lower=1.0 / 8, upper=1.0 / 3, training=False, inplace=False):
     """Returns `x` where it is positive, elsewhere `x` times a slope that is random while `training`."""
+    if training:
+        # Slopes are drawn for the elements that need one, in double precision: PyTorch's stream of numbers.
+        with rushlight.no_grad():
+            needed = input <= 0
+            drawn = rushlight.empty(int(needed.sum()), dtype=rushlight.float64, device=input.device)
+            drawn = drawn.uniform_(lower, upper).to(input.dtype)
+            slopes = rushlight.ones_like(input).masked_scatter_(needed, drawn)
+        return input.mul_(slopes) if inplace else input * slopes
     return (rrelu_ if inplace else _rrelu)(input, lower, upper, training)
 
 
@@ -321,7 +329,8 @@ _embedding = _op["embedding"]
 def _renormalize(weight, indices, max_norm, norm_type):
     """Scales the rows of `weight` that `indices` name, in place, to a norm of at most `max_norm`."""
     with rushlight.no_grad():
-        rows = rushlight.unique(indices.reshape(-1)) if indices.numel() else indices.reshape(-1)
+        rows = sorted(set(indices.reshape(-1).tolist()))
+        rows = rushlight.tensor(rows, dtype=rushlight.int64, device=indices.device)
         picked = weight.index_select(0, rows)
         norms = rushlight.norm(picked, norm_type, 1, True)
         scale = rushlight.where(norms > max_norm, max_norm / (norms + 1e-7), rushlight.ones_like(norms))
