@@ -32,7 +32,7 @@ def typename(x):
 
 
 def _register(hooks, hook, prepend=False):
-    from rushlight.utils.hooks import RemovableHandle
+    from rushlight.nn.modules._hooks import RemovableHandle
 
     handle = RemovableHandle(hooks)
     hooks[handle.id] = hook
