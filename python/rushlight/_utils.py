@@ -8,8 +8,8 @@ from collections import OrderedDict
 import rushlight
 from rushlight import Tensor
 
-# Elements of one tensor, whatever its strides: what PyTorch's 64-bit sizes can count.
-_MAX_NUMEL = 2**63 - 1
+# Elements of one tensor, whatever its strides, for which no arithmetic on sizes overflows.
+_MAX_NUMEL = 2**48
 
 
 def _reduce_tensor(tensor, protocol=2):
@@ -83,12 +83,11 @@ def _rebuild_tensor(storage, storage_offset, size, stride):
             f"a tensor of sizes {list(size)}, strides {list(stride)} and offset {storage_offset} "
             f"reaches outside its storage of {len(storage)} elements"
         )
-    if numel > _MAX_NUMEL or max(size, default=0) > _MAX_NUMEL or max(stride, default=0) > _MAX_NUMEL:
+    if max((numel, *size, *stride)) > _MAX_NUMEL:
         raise RuntimeError(f"a tensor of sizes {list(size)} and strides {list(stride)} is larger than memory can be")
     if not numel:
         # Nothing is looked at, so the place does not matter; it may lie behind the end.
         storage_offset = min(storage_offset, len(storage))
-        stride = tuple(min(step, len(storage)) for step in stride)
     return storage._tensor.as_strided(size, stride, storage_offset).detach()
 
 
@@ -124,7 +123,7 @@ def _rebuild_from_type_v2(func, new_type, args, state):
     """What `func(*args)` rebuilds, as the subclass `new_type`, with the attributes in `state`."""
     tensor = func(*args)
     if type(tensor) is not new_type:
-        tensor = tensor.as_subclass(new_type)
+        tensor = Tensor.__new__(new_type, tensor).requires_grad_(tensor.requires_grad)
     if "__setstate__" in vars(new_type):
         tensor.__setstate__(state)
         return tensor

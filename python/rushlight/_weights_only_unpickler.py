@@ -126,6 +126,10 @@ def _encode(text, encoding="latin1"):
     return text.encode("latin1")
 
 
+def _empty_bytes():
+    return b""
+
+
 def _bytearray(data=b"", encoding="latin1"):
     data = _encode(data, encoding) if type(data) is str else data
     if type(data) is not bytes:  # a number would be a size to allocate
@@ -200,6 +204,7 @@ def _tables():
         "builtins.frozenset": frozenset,
         "builtins.complex": complex,
         "builtins.bytearray": bytearray,
+        "builtins.bytes": bytes,
         "_codecs.encode": _encode,
         "torch.Size": rushlight.Size,
         "torch.device": rushlight.device,
@@ -219,6 +224,7 @@ def _tables():
         frozenset: _frozenset,
         complex: _complex,
         bytearray: _bytearray,
+        bytes: _empty_bytes,
         rushlight.Size: _size,
         rushlight.device: _device,
         parameter: _parameter,
@@ -295,7 +301,7 @@ class Unpickler:
 
     def load(self):
         """The pickled object. Raises UnpicklingError or EOFError for what is not allowed, or no pickle."""
-        self.stack, self.outer, self.memo = [], [], {}
+        self.stack, self.outer, self.memo, self.outside = [], [], {}, False
         ops, read = _OPS, self.read
         try:
             while True:
@@ -306,13 +312,13 @@ class Unpickler:
                 if op is None:
                     raise UnpicklingError(f"Unsupported operand {code[0]}")
                 op(self)
-        except (EOFError, MemoryError):
-            raise
         except UnpicklingError as e:
             raise UnpicklingError(f"{e}{self._where()}") from e.__cause__
-        except NotImplementedError as e:
-            raise NotImplementedError(f"{e}{self._where()}") from e
+        except (EOFError, MemoryError, RuntimeError):
+            raise
         except Exception as e:  # broken pickles pop empty stacks, miss in the memo, call with wrong arguments, and so on
+            if self.outside:  # the error is the caller's map_location's, or speaks of the file
+                raise
             text = f"{type(e).__name__}: {e}" if isinstance(e, (IndexError, KeyError)) else str(e)
             raise UnpicklingError(f"{text}{self._where()}") from e
 
@@ -462,7 +468,10 @@ class Unpickler:
         pid = self.stack.pop()
         if type(pid) is not tuple or not pid or pid[0] not in ("storage", b"storage"):
             raise UnpicklingError("Only persistent_load of storage is allowed")
-        self.push(self.persistent_load(pid))
+        self.outside = True
+        storage = self.persistent_load(pid)
+        self.outside = False
+        self.push(storage)
 
 
 def _shown(value):

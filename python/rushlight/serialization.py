@@ -516,8 +516,7 @@ def _load_legacy(file, restore, unpickle):
     version = unpickle(file)
     if version != PROTOCOL_VERSION:
         raise RuntimeError(f"Invalid protocol version: {version}")
-    info = unpickle(file)
-    swap = isinstance(info, dict) and info.get("little_endian") is False
+    unpickle(file)  # about the machine that wrote it; the bytes are little-endian whatever it was
     storages, budget = {}, Source(file).remaining()
 
     def persistent_load(pid):
@@ -553,11 +552,11 @@ def _load_legacy(file, restore, unpickle):
     for key in keys:
         kept = storages[key]
         size = len(kept) * kept.element_size()
-        count = int.from_bytes(Source(file).read(8), "big" if swap else "little")
+        count = int.from_bytes(Source(file).read(8), "little")
         if count != len(kept) or Source(file).remaining() < size:
             raise RuntimeError(f"storage '{key}' should have {len(kept)} elements, but the file has {count} or ends early")
         data = read_exactly(file, size)
-        flat = storage._tensor_of_bytes(_little_endian(data, kept.element_size()) if swap else data, kept._tensor.dtype)
+        flat = storage._tensor_of_bytes(data, kept._tensor.dtype)
         with rushlight.no_grad():
             kept._tensor.copy_(flat)
     return result

@@ -18,6 +18,13 @@ def _is_numpy(value):
     return type(value).__module__ == "numpy"
 
 
+def _from_numpy(value):
+    """An array, or NumPy numbers, as a tensor of the same dtype."""
+    import numpy
+
+    return rushlight.as_tensor(numpy.asarray(value))
+
+
 def _rebuild(like, items):
     """A mapping or sequence of the kind of `like` with other items: a copy that keeps its extra attributes, where it can be one."""
     kind = type(like)
@@ -39,7 +46,7 @@ def default_convert(data):
         return data
     if _is_numpy(data) and type(data).__name__ not in ("str_", "bytes_"):
         is_text = type(data).__name__ == "ndarray" and _is_text_array(data.dtype)
-        return data if is_text else rushlight.as_tensor(data)
+        return data if is_text else _from_numpy(data)
     if isinstance(data, Mapping):
         return _rebuild(data, {key: default_convert(data[key]) for key in data})
     if isinstance(data, tuple):
@@ -85,9 +92,7 @@ def collate_numpy_array_fn(batch, *, collate_fn_map=None):
 
 
 def collate_numpy_scalar_fn(batch, *, collate_fn_map=None):
-    import numpy
-
-    return rushlight.as_tensor(numpy.asarray(batch))
+    return _from_numpy(batch)
 
 
 def collate_float_fn(batch, *, collate_fn_map=None):
