@@ -81,13 +81,21 @@ def read_names():
     return head.split("PyTorch ")[1].split()[0].rstrip("."), names
 
 
+def has(owner, name):
+    """Whether a name can be reached."""
+    try:
+        return owner is not None and hasattr(owner, name)
+    except ImportError:
+        return False
+
+
 def sort_out(module, names):
     """The names of a module that are there, that are missing, and by reason those that are out of scope."""
     owner = find(module, "rushlight")
     present, missing, outside = [], [], {}
     for name in names:
         reason = scope.why_not(f"{module}.{name}")
-        if owner is not None and hasattr(owner, name):
+        if has(owner, name):
             present.append(name)
         elif reason:
             outside.setdefault(reason, []).append(name)
