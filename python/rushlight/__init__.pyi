@@ -2407,6 +2407,7 @@ def tensor_split(input: Tensor, indices_or_sections: builtins.int, dim: builtins
 def tensor_split(input: Tensor, indices_or_sections: builtins.int | Sequence[builtins.int], dim: builtins.int = 0) -> tuple[Tensor, ...]:
     """Splits dimension `dim` into exactly `indices_or_sections` views; the first ones are larger by one where it does not divide evenly."""
 from rushlight.functional import tensordot as tensordot
+from rushlight import testing as testing
 def threshold(input: Tensor, threshold: Number, value: Number) -> Tensor:
     """Returns `x` where it is above `threshold`, `value` elsewhere; NaN stays."""
 def tile(input: Tensor, dims: builtins.int | Sequence[builtins.int], *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
