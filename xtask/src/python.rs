@@ -22,7 +22,8 @@ fn interpreter() -> Result<PathBuf, String> {
 }
 
 fn can_import(python: &Path, modules: &str) -> bool {
-    let probe = Command::new(python).args(["-c", &format!("import {modules}")]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let probe =
+        Command::new(python).args(["-c", &format!("import {modules}")]).stdout(Stdio::null()).stderr(Stdio::null()).status();
     probe.is_ok_and(|s| s.success())
 }
 

@@ -36,9 +36,7 @@ fn _backward(
     clear();
     py.detach(|| match &inputs {
         None => autograd::backward(&refs(&outputs), &optional_refs(&grads), retain_graph, create_graph),
-        Some(inputs) => {
-            autograd::backward_to(&refs(&outputs), &optional_refs(&grads), &refs(inputs), retain_graph, create_graph)
-        }
+        Some(inputs) => autograd::backward_to(&refs(&outputs), &optional_refs(&grads), &refs(inputs), retain_graph, create_graph),
     })
     .or_raise()
 }
@@ -278,9 +276,8 @@ impl PyNode {
 
 /// Calls `hook(grad)` whenever the tensor's gradient is computed; what it returns replaces the gradient.
 pub fn register_hook(tensor: &Tensor, hook: Py<PyAny>) -> PyResult<PyHookHandle> {
-    let call = move |g: &Tensor| {
-        Python::attach(|py| gradient(&hook.bind(py).call1((wrap(py, g.clone())?,))?, "hook")).map_err(through)
-    };
+    let call =
+        move |g: &Tensor| Python::attach(|py| gradient(&hook.bind(py).call1((wrap(py, g.clone())?,))?, "hook")).map_err(through);
     tensor.register_fallible_hook(call).or_raise().map(PyHookHandle)
 }
 

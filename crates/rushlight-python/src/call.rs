@@ -90,7 +90,9 @@ struct Extra<'py> {
 impl<'py> Extra<'py> {
     /// Takes the keyword, if it is one of these and not a parameter of the op.
     fn take(&mut self, entry: &Entry, name: &str, value: &Bound<'py, PyAny>) -> PyResult<bool> {
-        if !matches!(name, "out" | "device" | "layout" | "pin_memory" | "requires_grad" | "memory_format" | "non_blocking") || (entry.has)(entry, name) {
+        if !matches!(name, "out" | "device" | "layout" | "pin_memory" | "requires_grad" | "memory_format" | "non_blocking")
+            || (entry.has)(entry, name)
+        {
             return Ok(false);
         }
         match name {
@@ -141,7 +143,10 @@ fn parse_call<'py>(
         }
         // `x.repeat()`, `torch.zeros()`: no sizes are sizes too, where sizes must be given.
         if varargs && positional.is_empty() && names.is_none() && entry.overloads.len() == 1 {
-            let needs = entry.overloads[0].args.get(this.is_some() as usize).is_some_and(|a| a.kind == ArgKind::Ints && a.default.is_none());
+            let needs = entry.overloads[0]
+                .args
+                .get(this.is_some() as usize)
+                .is_some_and(|a| a.kind == ArgKind::Ints && a.default.is_none());
             if needs && this.is_some() {
                 values.push(Value::Ints(Ints::new()));
             }
@@ -212,7 +217,12 @@ fn call<'py>(
 }
 
 /// Runs an op; without the interpreter, if it will take long.
-fn run<R: Send>(py: Python<'_>, name: &'static str, values: &[Value], f: impl FnOnce() -> rushlight::Result<R> + Send) -> PyResult<R> {
+fn run<R: Send>(
+    py: Python<'_>,
+    name: &'static str,
+    values: &[Value],
+    f: impl FnOnce() -> rushlight::Result<R> + Send,
+) -> PyResult<R> {
     let place = place::when_wanted(py);
     let f = move || {
         let _call = enter_from(name, place);
@@ -239,7 +249,13 @@ fn named<'py>(py: Python<'py>, entry: &Entry, def: &'static OpDef, result: Value
 }
 
 /// `out=`: the result's elements in tensors that the caller has.
-fn put<'py>(py: Python<'py>, name: &str, inputs: &[Value], result: Value, out: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+fn put<'py>(
+    py: Python<'py>,
+    name: &str,
+    inputs: &[Value],
+    result: Value,
+    out: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
     let targets = if tensor_of(out).is_some() { vec![out.clone()] } else { out.try_iter()?.collect::<PyResult<Vec<_>>>()? };
     let results = result.tensors();
     if targets.len() != results.len() {
@@ -304,7 +320,11 @@ fn index() -> &'static [(&'static str, usize)] {
 
 /// The arguments of a vector call, as owned references.
 #[allow(unsafe_code)]
-unsafe fn arguments<'py>(py: Python<'py>, args: *const *mut ffi::PyObject, n: usize) -> smallvec::SmallVec<[Bound<'py, PyAny>; 6]> {
+unsafe fn arguments<'py>(
+    py: Python<'py>,
+    args: *const *mut ffi::PyObject,
+    n: usize,
+) -> smallvec::SmallVec<[Bound<'py, PyAny>; 6]> {
     // SAFETY: CPython passes `n` borrowed, non-null references that live as long as the call.
     (0..n).map(|i| unsafe { Bound::from_borrowed_ptr(py, *args.add(i)) }).collect()
 }
@@ -371,16 +391,33 @@ unsafe extern "C" fn property(this: *mut ffi::PyObject, number: *mut std::ffi::c
     })
 }
 
-type Method = unsafe extern "C" fn(*mut ffi::PyObject, *const *mut ffi::PyObject, ffi::Py_ssize_t, *mut ffi::PyObject) -> *mut ffi::PyObject;
+type Method = unsafe extern "C" fn(
+    *mut ffi::PyObject,
+    *const *mut ffi::PyObject,
+    ffi::Py_ssize_t,
+    *mut ffi::PyObject,
+) -> *mut ffi::PyObject;
 
 /// Sixteen, then sixteen times sixteen, then all: one function for each number of an entry.
 macro_rules! sixteen {
     ($base:expr) => {
         [
-            method::<{ $base }>, method::<{ $base + 1 }>, method::<{ $base + 2 }>, method::<{ $base + 3 }>,
-            method::<{ $base + 4 }>, method::<{ $base + 5 }>, method::<{ $base + 6 }>, method::<{ $base + 7 }>,
-            method::<{ $base + 8 }>, method::<{ $base + 9 }>, method::<{ $base + 10 }>, method::<{ $base + 11 }>,
-            method::<{ $base + 12 }>, method::<{ $base + 13 }>, method::<{ $base + 14 }>, method::<{ $base + 15 }>,
+            method::<{ $base }>,
+            method::<{ $base + 1 }>,
+            method::<{ $base + 2 }>,
+            method::<{ $base + 3 }>,
+            method::<{ $base + 4 }>,
+            method::<{ $base + 5 }>,
+            method::<{ $base + 6 }>,
+            method::<{ $base + 7 }>,
+            method::<{ $base + 8 }>,
+            method::<{ $base + 9 }>,
+            method::<{ $base + 10 }>,
+            method::<{ $base + 11 }>,
+            method::<{ $base + 12 }>,
+            method::<{ $base + 13 }>,
+            method::<{ $base + 14 }>,
+            method::<{ $base + 15 }>,
         ]
     };
 }
@@ -436,7 +473,11 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
             Bound::from_owned_ptr_or_err(py, ffi::PyCFunction_NewEx(def, number.as_ptr(), module_name.as_ptr()))?
         };
         functions.set_item(entry.name, f)?;
-        if entry.is_nn() { nn.append(entry.name)? } else if !entry.is_property() { package.append(entry.name)? }
+        if entry.is_nn() {
+            nn.append(entry.name)?
+        } else if !entry.is_property() {
+            package.append(entry.name)?
+        }
         if !entry.is_method() {
             continue;
         }

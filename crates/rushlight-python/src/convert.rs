@@ -232,7 +232,9 @@ pub fn optional_tensors(object: &Bound<'_, PyAny>) -> PyResult<Vec<Option<Tensor
             }
             match tensor_of(&item) {
                 Some(t) => Ok(Some(t.clone())),
-                None => Err(pyo3::exceptions::PyTypeError::new_err(format!("expected a Tensor or None, not {}", type_name(&item)))),
+                None => {
+                    Err(pyo3::exceptions::PyTypeError::new_err(format!("expected a Tensor or None, not {}", type_name(&item))))
+                }
             }
         })
         .collect()

@@ -81,9 +81,9 @@ fn bound(object: &Bound<'_, PyAny>) -> PyResult<Option<i64>> {
     if let Some(t) = tensor_of(object) {
         return t.try_item::<i64>().or_raise().map(Some);
     }
-    let i = object.call_method0(pyo3::intern!(object.py(), "__index__")).map_err(|_| {
-        PyTypeError::new_err("slice indices must be integers or None or have an __index__ method")
-    })?;
+    let i = object
+        .call_method0(pyo3::intern!(object.py(), "__index__"))
+        .map_err(|_| PyTypeError::new_err("slice indices must be integers or None or have an __index__ method"))?;
     Ok(Some(i.extract::<i64>().or_else(|_| Ok::<i64, PyErr>(if i.gt(0)? { i64::MAX } else { i64::MIN + 1 }))?))
 }
 

@@ -272,7 +272,11 @@ impl Drop for Foreign {
 #[pyfunction]
 #[pyo3(signature = (ext_tensor, *, device = None, copy = None))]
 #[allow(unsafe_code)]
-fn from_dlpack<'py>(ext_tensor: &Bound<'py, PyAny>, device: Option<&Bound<'py, PyAny>>, copy: Option<bool>) -> PyResult<Bound<'py, PyAny>> {
+fn from_dlpack<'py>(
+    ext_tensor: &Bound<'py, PyAny>,
+    device: Option<&Bound<'py, PyAny>>,
+    copy: Option<bool>,
+) -> PyResult<Bound<'py, PyAny>> {
     let py = ext_tensor.py();
     device.map_or(Ok(()), crate::types::check_device)?;
     if let Some(t) = tensor_of(ext_tensor) {
@@ -288,7 +292,10 @@ fn from_dlpack<'py>(ext_tensor: &Bound<'py, PyAny>, device: Option<&Bound<'py, P
             other => other?,
         }
     } else {
-        return Err(PyTypeError::new_err(format!("from_dlpack(): {} has no __dlpack__ and is no capsule", type_name(ext_tensor))));
+        return Err(PyTypeError::new_err(format!(
+            "from_dlpack(): {} has no __dlpack__ and is no capsule",
+            type_name(ext_tensor)
+        )));
     };
     let p = capsule.as_ptr();
     // SAFETY: `capsule` is alive; names are checked before pointers are taken; renaming it hands its content over to us.

@@ -239,10 +239,17 @@ impl Gathered {
             return self.tensor(t, depth);
         }
         let Some(n) = length(object) else {
-            return Err(PyTypeError::new_err(format!("not a sequence: expected one of length {} at dim {depth}, got {}", self.shape[depth], type_name(object))));
+            return Err(PyTypeError::new_err(format!(
+                "not a sequence: expected one of length {} at dim {depth}, got {}",
+                self.shape[depth],
+                type_name(object)
+            )));
         };
         if n != self.shape[depth] {
-            return Err(PyValueError::new_err(format!("expected sequence of length {} at dim {depth} (got {n})", self.shape[depth])));
+            return Err(PyValueError::new_err(format!(
+                "expected sequence of length {} at dim {depth} (got {n})",
+                self.shape[depth]
+            )));
         }
         object.try_iter()?.try_for_each(|item| self.gather(&item?, depth + 1))
     }
@@ -275,7 +282,11 @@ impl Gathered {
         }
         let Some(s) = scalar(object)? else {
             if length(object).is_some() && object.cast::<PyString>().is_err() {
-                return Err(PyValueError::new_err(format!("expected a number at dim {}, got a sequence of length {}", self.shape.len(), length(object).unwrap_or(0))));
+                return Err(PyValueError::new_err(format!(
+                    "expected a number at dim {}, got a sequence of length {}",
+                    self.shape.len(),
+                    length(object).unwrap_or(0)
+                )));
             }
             return Err(PyTypeError::new_err(format!("new(): invalid data type '{}'", type_name(object))));
         };
@@ -319,7 +330,10 @@ impl Gathered {
                     Scalar::Bool(_) => false,
                 };
                 if bad {
-                    return Err(PyRuntimeError::new_err(format!("value cannot be converted to type {} without overflow", c_name(dtype))));
+                    return Err(PyRuntimeError::new_err(format!(
+                        "value cannot be converted to type {} without overflow",
+                        c_name(dtype)
+                    )));
                 }
             }
         }
@@ -381,7 +395,9 @@ fn leaf<'py>(py: Python<'py>, t: Tensor, requires_grad: bool) -> PyResult<Bound<
 
 fn given_dtype(dtype: Option<&Bound<'_, PyAny>>) -> PyResult<Option<DType>> {
     let Some(d) = dtype.filter(|d| !d.is_none()) else { return Ok(None) };
-    dtype_of(d).map(Some).ok_or_else(|| PyTypeError::new_err(format!("tensor(): argument 'dtype' must be torch.dtype, not {}", type_name(d))))
+    dtype_of(d)
+        .map(Some)
+        .ok_or_else(|| PyTypeError::new_err(format!("tensor(): argument 'dtype' must be torch.dtype, not {}", type_name(d))))
 }
 
 /// Constructs a tensor with no autograd history by copying `data`: a number, nested sequences of numbers, an array or a tensor.
@@ -433,8 +449,15 @@ fn from_numpy<'py>(ndarray: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
 
 /// A tensor of `shape` over a copy of row-major, little-endian `data`.
 #[pyfunction]
-fn _from_bytes<'py>(py: Python<'py>, data: &Bound<'py, PyAny>, dtype: &Bound<'py, PyAny>, shape: Vec<i64>) -> PyResult<Bound<'py, PyAny>> {
-    let Some(d) = dtype_of(dtype) else { return Err(PyTypeError::new_err("_from_bytes(): argument 'dtype' must be torch.dtype")) };
+fn _from_bytes<'py>(
+    py: Python<'py>,
+    data: &Bound<'py, PyAny>,
+    dtype: &Bound<'py, PyAny>,
+    shape: Vec<i64>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let Some(d) = dtype_of(dtype) else {
+        return Err(PyTypeError::new_err("_from_bytes(): argument 'dtype' must be torch.dtype"));
+    };
     let t = if let Ok(b) = data.cast::<PyBytes>() {
         Tensor::from_bytes(b.as_bytes(), d, shape)
     } else {
@@ -466,7 +489,9 @@ fn frombuffer<'py>(
         return Err(PyValueError::new_err(format!("both buffer length ({len}) and count ({count}) must not be 0")));
     }
     if !(0..len).contains(&offset) {
-        return Err(PyValueError::new_err(format!("offset ({offset} bytes) must be non-negative and no greater than buffer length ({len} bytes) minus 1")));
+        return Err(PyValueError::new_err(format!(
+            "offset ({offset} bytes) must be non-negative and no greater than buffer length ({len} bytes) minus 1"
+        )));
     }
     if count < 0 && (len - offset) % size != 0 {
         return Err(PyValueError::new_err(format!(
@@ -485,7 +510,9 @@ fn frombuffer<'py>(
     let t = if writable && aligned && d != DType::Bool {
         let start = NonNull::new(start).ok_or_else(|| PyValueError::new_err("a buffer without memory"))?;
         // SAFETY: as above; the exporter keeps the memory until the view, the buffer's owner, is dropped.
-        unsafe { Tensor::from_buffer(Buffer::foreign(start, (n * size) as usize, Box::new(view)), Layout::contiguous(&[n as usize]), d) }
+        unsafe {
+            Tensor::from_buffer(Buffer::foreign(start, (n * size) as usize, Box::new(view)), Layout::contiguous(&[n as usize]), d)
+        }
     } else {
         // SAFETY: as above; only read.
         Tensor::from_bytes(unsafe { std::slice::from_raw_parts(start, (n * size) as usize) }, d, [n])

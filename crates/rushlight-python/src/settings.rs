@@ -15,7 +15,9 @@ fn get_default_dtype(py: Python<'_>) -> Bound<'_, PyDType> {
 /// Sets the dtype of new floating tensors.
 #[pyfunction]
 fn set_default_dtype(d: &Bound<'_, PyAny>) -> PyResult<()> {
-    let Some(d) = dtype_of(d) else { return Err(PyTypeError::new_err("invalid dtype object: only floating-point types are supported as the default type")) };
+    let Some(d) = dtype_of(d) else {
+        return Err(PyTypeError::new_err("invalid dtype object: only floating-point types are supported as the default type"));
+    };
     rushlight::set_default_dtype(d).or_raise()
 }
 #[pyfunction]

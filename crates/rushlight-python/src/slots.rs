@@ -3,12 +3,12 @@
 //! The one list of dunders that is written by hand. Operands may be tensors, numbers, lists and arrays; anything else is left to the
 //! other operand, as Python's rules want.
 
+use crate::autograd::{self, PyHookHandle, PyNode};
 use crate::call::{binary, by_name, operand};
 use crate::convert::{scalar_object, type_name};
 use crate::error::OrRaise;
 use crate::tensor::{PyTensor, tensor_of, wrap};
 use crate::types::{self, PyDType, PyDevice};
-use crate::autograd::{self, PyHookHandle, PyNode};
 use crate::{index, interop, make};
 use pyo3::basic::CompareOp;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
@@ -109,9 +109,7 @@ impl PyTensor {
     ) -> PyResult<PyTensor> {
         device.map_or(Ok(()), types::check_device)?;
         let dtype = dtype.and_then(crate::convert::dtype_of);
-        let sizes = |sizes: Vec<i64>| {
-            ops::empty(&sizes, dtype).or_raise()
-        };
+        let sizes = |sizes: Vec<i64>| ops::empty(&sizes, dtype).or_raise();
         let first = if args.is_empty() { None } else { Some(args.get_item(0)?) };
         let t = match &first {
             None => sizes(vec![0])?,
@@ -531,7 +529,10 @@ impl PyTensor {
             return self.tensor().try_set_grad(None).or_raise();
         }
         let Some(g) = tensor_of(grad) else {
-            return Err(PyTypeError::new_err(format!("assigned grad expected to be a Tensor or None but got grad of type {}", type_name(grad))));
+            return Err(PyTypeError::new_err(format!(
+                "assigned grad expected to be a Tensor or None but got grad of type {}",
+                type_name(grad)
+            )));
         };
         if g.is_same(self.tensor()) {
             return Err(PyRuntimeError::new_err("can't assign Variable as its own grad"));

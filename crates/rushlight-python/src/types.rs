@@ -69,7 +69,10 @@ impl PyDevice {
             return Ok(PyDevice { kind: d.get().kind.clone(), index: d.get().index });
         }
         let Ok(text) = device.extract::<String>() else {
-            return Err(PyTypeError::new_err(format!("device(): argument 'device' must be str or device, not {}", device.get_type().name()?)));
+            return Err(PyTypeError::new_err(format!(
+                "device(): argument 'device' must be str or device, not {}",
+                device.get_type().name()?
+            )));
         };
         let (kind, number) = match text.split_once(':') {
             Some((k, n)) => match n.parse() {
@@ -128,11 +131,9 @@ static CPU: PyOnceLock<Py<PyDevice>> = PyOnceLock::new();
 
 /// `device(type='cpu')`.
 pub fn cpu(py: Python<'_>) -> Bound<'_, PyDevice> {
-    CPU.get_or_init(py, || {
-        Py::new(py, PyDevice { kind: "cpu".into(), index: None }).expect("a device object is a few bytes")
-    })
-    .bind(py)
-    .clone()
+    CPU.get_or_init(py, || Py::new(py, PyDevice { kind: "cpu".into(), index: None }).expect("a device object is a few bytes"))
+        .bind(py)
+        .clone()
 }
 
 /// Accepts `None`, the CPU under any of its names; says clearly that there is nothing else.
