@@ -1,67 +1,48 @@
 """`grad`, `vjp`, `jvp` and the Jacobians.
 
-A transform differentiates in *fresh* tensors: aliases of the given ones, so that what happens inside stays inside. Where something
-outside is to be differentiated too (an enclosing transform, or an argument that requires a gradient), the aliases stay tied to the
-given tensors and the gradients are recorded; elsewhere the results are plain values. A tensor that the function does not get as an
-argument counts as something outside if the function's closure names it.
+A transform differentiates in *fresh* tensors: aliases of the given ones, so that what happens inside stays inside. Where the outputs
+also depend on something outside that requires a gradient (the variable of an enclosing transform, an argument, a tensor that the
+function closes over), the gradients are recorded, to be differentiated again; elsewhere the results are plain values.
 
 Source: <https://docs.pytorch.org/docs/stable/func.api.html>
 """
 
-from _thread import _local
 from functools import wraps
 
 from rushlight import _C, Tensor
 from rushlight.autograd import grad as _autograd_grad
-from rushlight.autograd.grad_mode import enable_grad
+from rushlight.autograd.grad_mode import enable_grad, set_grad_enabled
 from rushlight.utils._pytree import tree_flatten, tree_map, tree_unflatten
-
-
-class _Levels(_local):
-    depth = 0
-
-
-_levels = _Levels()
-
-
-class _inside:
-    """The block in which a transform calls its function: recorded, and one level deeper."""
-
-    def __enter__(self):
-        _levels.depth += 1
-        self.prev = _C.is_grad_enabled()
-        _C._set_grad_enabled(True)
-
-    def __exit__(self, *exc):
-        _levels.depth -= 1
-        _C._set_grad_enabled(self.prev)
 
 
 def _requires_grad(leaves):
     return any(isinstance(x, Tensor) and x.requires_grad for x in leaves)
 
 
-def _closure(func):
-    """The tensors that `func` closes over."""
-    cells = getattr(func, "__closure__", None) or ()
-    found = []
-    for cell in cells:
-        try:
-            found += tree_flatten(cell.cell_contents)[0]
-        except ValueError:  # a cell that is not filled yet
+def _fresh(x, recorded):
+    return x.view_as(x) if recorded and x.requires_grad else x.detach().requires_grad_()
+
+
+def _depends_on_others(tensors, own):
+    """Whether the history of `tensors` leads to a leaf that is not among `own`."""
+    own = {id(x) for x in own}
+    waiting, seen = [], set()
+    for x in tensors:
+        if isinstance(x, Tensor) and x.requires_grad:
+            if x.grad_fn is not None:
+                waiting.append(x.grad_fn)
+            elif id(x) not in own:
+                return True
+    while waiting:
+        node = waiting.pop()
+        if node in seen:
             continue
-    return found
-
-
-def _outer(func, *args):
-    """Whether the results are themselves to be differentiable."""
-    if not _C.is_grad_enabled():
-        return False
-    return _levels.depth > 0 or _requires_grad(tree_flatten(args)[0]) or _requires_grad(_closure(func))
-
-
-def _fresh(x, outer):
-    return x.view_as(x) if outer and x.requires_grad else x.detach().requires_grad_()
+        seen.add(node)
+        leaf = getattr(node, "variable", None)
+        if leaf is not None and id(leaf) not in own:
+            return True
+        waiting += [edge[0] for edge in node.next_functions if edge[0] is not None]
+    return False
 
 
 def _plain(tree, outer):
@@ -70,26 +51,15 @@ def _plain(tree, outer):
 
 
 def _derive(outputs, inputs, vectors, outer, retain=True):
-    """Gradients of those outputs that have a history; zeros where there are none."""
+    """Gradients of those outputs that have a history; zeros where there are none. Recorded if `outer`."""
     kept = [(o, v) for o, v in zip(outputs, vectors) if o.requires_grad]
     if not kept or not inputs:
         return [x.new_zeros(x.shape) for x in inputs]
     outs, vecs = zip(*kept)
-    with enable_grad() if outer else _unchanged:
+    with set_grad_enabled(outer):
         return list(
             _autograd_grad(outs, inputs, vecs, retain_graph=retain or outer, create_graph=outer, allow_unused=True, materialize_grads=True)
         )
-
-
-class _Unchanged:
-    def __enter__(self):
-        return None
-
-    def __exit__(self, *exc):
-        return None
-
-
-_unchanged = _Unchanged()
 
 
 # ---- which arguments ------------------------------------------------------------------------------------------------------------
@@ -116,14 +86,14 @@ def _positions(argnums, n):
 class _Primals:
     """The arguments to differentiate in, as fresh leaves, and the argument list that holds them."""
 
-    def __init__(self, args, argnums, outer):
+    def __init__(self, args, argnums, recorded):
         at = _positions(argnums, len(args))
         self.single = not isinstance(argnums, tuple)
         leaves, self.spec = tree_flatten(tuple(args[i] for i in at))
         for x in leaves:
             if not isinstance(x, Tensor):
                 raise ValueError(f"Thing passed to transform API must be Tensor, got {type(x)}")
-        self.leaves = [_fresh(x, outer) for x in leaves]
+        self.leaves = [_fresh(x, recorded) for x in leaves]
         self.args = list(args)
         for i, tree in zip(at, tree_unflatten(self.leaves, self.spec)):
             self.args[i] = tree
@@ -164,9 +134,9 @@ def grad_and_value(func, argnums=0, has_aux=False):
     @wraps(func)
     def wrapper(*args, **kwargs):
         what = "grad_and_value(f)(*args)"
-        outer = _outer(func, args, kwargs)
-        with _inside():
-            primals = _Primals(args, argnums, outer)
+        recorded = _C.is_grad_enabled()
+        with enable_grad():
+            primals = _Primals(args, argnums, recorded)
             value, aux = _split_aux(func(*primals.args, **kwargs), has_aux, what)
             if not isinstance(value, Tensor):
                 raise RuntimeError(f"{what}: Expected f(*args) to return a Tensor, got {type(value)}")
@@ -175,7 +145,8 @@ def grad_and_value(func, argnums=0, has_aux=False):
                     f"{what}: Expected f(*args) to return a scalar Tensor, got tensor with {value.dim()} dims. Maybe you wanted to use "
                     "the vjp or jacrev APIs instead?"
                 )
-            grads = _derive([value], primals.leaves, [value.new_ones(())], outer, retain=False)
+        outer = recorded and _depends_on_others([value, *tree_flatten(aux)[0]], primals.leaves)
+        grads = _derive([value], primals.leaves, [value.new_ones(())], outer, retain=False)
         value = _plain(value, outer)
         return primals.tree(_plain(grads, outer)), (value, _plain(aux, outer)) if has_aux else value
 
@@ -197,13 +168,14 @@ def grad(func, argnums=0, has_aux=False):
     return wrapper
 
 
-def _pullback(func, args, argnums, has_aux, outer, what="vjp(f, *primals)"):
-    """Calls `func` on fresh arguments: `(primals, output leaves, output spec, aux)`."""
-    with _inside():
-        primals = _Primals(args, argnums, outer)
+def _pullback(func, args, argnums, has_aux, what="vjp(f, *primals)"):
+    """Calls `func` on fresh arguments: `(primals, output leaves, output spec, aux, outer)`."""
+    recorded = _C.is_grad_enabled()
+    with enable_grad():
+        primals = _Primals(args, argnums, recorded)
         out, aux = _split_aux(func(*primals.args), has_aux, what)
         leaves, spec = _tensors(out, what)
-    return primals, leaves, spec, aux
+    return primals, leaves, spec, aux, recorded and _depends_on_others(leaves + tree_flatten(aux)[0], primals.leaves)
 
 
 def vjp(func, *primals, has_aux=False):
@@ -211,8 +183,7 @@ def vjp(func, *primals, has_aux=False):
 
     `cotangents` has the structure of the output. With `has_aux`, `func` returns `(output, aux)` and the result ends with `aux`.
     """
-    outer = _outer(func, primals)
-    held, outputs, spec, aux = _pullback(func, primals, tuple(range(len(primals))), has_aux, outer)
+    held, outputs, spec, aux, outer = _pullback(func, primals, tuple(range(len(primals))), has_aux)
 
     def vjp_fn(cotangents, retain_graph=True, create_graph=None):
         vectors, given = tree_flatten(cotangents)
@@ -286,8 +257,8 @@ def jvp(func, primals, tangents, *, strict=False, has_aux=False):
                 "Trying to set a forward gradient that has a different size than that of the original Tensor, this is not supported. "
                 f"Tensor is of size {list(x.shape)} while the given forward gradient is of size {list(v.shape)}."
             )
-    outer = _outer(func, primals, tangents)
-    held, outputs, out_spec, aux = _pullback(func, primals, tuple(range(len(primals))), has_aux, outer, what)
+    held, outputs, out_spec, aux, outer = _pullback(func, primals, tuple(range(len(primals))), has_aux, what)
+    outer = outer or _C.is_grad_enabled() and _requires_grad(vectors)
     if strict and not all(o.requires_grad for o in outputs):
         raise RuntimeError(f"{what}: Output of the function does not depend on the primals, which strict=True forbids")
     pushed = _Pushforward(held.leaves, outputs)(vectors, outer)
@@ -298,8 +269,7 @@ def jvp(func, primals, tangents, *, strict=False, has_aux=False):
 
 def linearize(func, *primals):
     """Returns `(func(*primals), jvp_fn)`: `jvp_fn(*tangents)` is the product with the Jacobian, without calling `func` again."""
-    outer = _outer(func, primals)
-    held, outputs, spec, _ = _pullback(func, primals, tuple(range(len(primals))), False, outer, "linearize(f, *primals)")
+    held, outputs, spec, _, outer = _pullback(func, primals, tuple(range(len(primals))), False, "linearize(f, *primals)")
     push = _Pushforward(held.leaves, outputs)
 
     def jvp_fn(*tangents):
@@ -350,8 +320,7 @@ def jacrev(func, argnums=0, *, has_aux=False, chunk_size=None):
 
     @wraps(func)
     def wrapper(*args, **kwargs):
-        outer = _outer(func, args, kwargs)
-        held, outputs, spec, aux = _pullback(lambda *a: func(*a, **kwargs), args, argnums, has_aux, outer)
+        held, outputs, spec, aux, outer = _pullback(lambda *a: func(*a, **kwargs), args, argnums, has_aux)
         rows = [[] for _ in outputs]
         for k, vectors in _basis(outputs):
             rows[k].append(_derive([outputs[k]], held.leaves, [vectors[k]], outer))
@@ -376,9 +345,8 @@ def jacfwd(func, argnums=0, has_aux=False, *, randomness="error"):
 
     @wraps(func)
     def wrapper(*args, **kwargs):
-        outer = _outer(func, args, kwargs)
         what = "jvp(f, primals, tangents)"
-        held, outputs, spec, aux = _pullback(lambda *a: func(*a, **kwargs), args, argnums, has_aux, outer, what)
+        held, outputs, spec, aux, outer = _pullback(lambda *a: func(*a, **kwargs), args, argnums, has_aux, what)
         push = _Pushforward(held.leaves, outputs)
         columns = [[] for _ in held.leaves]
         for k, vectors in _basis(held.leaves):
