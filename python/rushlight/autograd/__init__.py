@@ -138,22 +138,29 @@ def grad(
     grads = _make_grads(outputs, _given(grad_outputs, len(outputs)), batched=is_grads_batched)
     retain = bool(create_graph if retain_graph is None else retain_graph)
     if is_grads_batched:
-        results = _grad_of_batch(outputs, inputs, grads, retain, bool(create_graph), bool(allow_unused))
+        results = _grad_of_batch(outputs, inputs, grads, retain, bool(create_graph))
     else:
-        results = _C._grad(outputs, inputs, grads, retain, bool(create_graph), bool(allow_unused))
+        results = _C._grad(outputs, inputs, grads, retain, bool(create_graph), True)
+    if not allow_unused:
+        for i, r in enumerate(results):
+            if r is None:
+                raise RuntimeError(
+                    f"The differentiated Tensor at index {i} appears to not have been used in the graph. Set allow_unused=True if this "
+                    "is the desired behavior."
+                )
     if materialize_grads:
         results = tuple(x.new_zeros(x.shape) if r is None else r for r, x in zip(results, inputs))
     return results
 
 
-def _grad_of_batch(outputs, inputs, grads, retain, create_graph, allow_unused):
+def _grad_of_batch(outputs, inputs, grads, retain, create_graph):
     """One backward pass per row of the batch; the results are stacked."""
     import rushlight
 
     n = next((len(g) for g in grads if g is not None), 0)
     rows = [
         _C._grad(
-            outputs, inputs, tuple(None if g is None else g[i] for g in grads), retain or i + 1 < n, create_graph, allow_unused
+            outputs, inputs, tuple(None if g is None else g[i] for g in grads), retain or i + 1 < n, create_graph, True
         )
         for i in range(n)
     ]
