@@ -88,11 +88,36 @@ def trunc_normal_(tensor, mean=0.0, std=1.0, a=-2.0, b=2.0, generator=None):
     def below(x):
         return (1.0 + math.erf(x / math.sqrt(2.0))) / 2.0
 
-    # Uniform numbers between the distribution function's values at the ends, through its inverse.
-    low, high = below((a - mean) / std), below((b - mean) / std)
     with rushlight.no_grad():
-        tensor.uniform_(2 * low - 1, 2 * high - 1, generator=generator)
-        return tensor.erfinv_().mul_(std * math.sqrt(2.0)).add_(mean).clamp_(min=a, max=b)
+        inside = below((b - mean) / std) - below((a - mean) / std)
+        draw = _normal_within if inside > 0.3 else _uniform_thinned
+        return draw(tensor, mean, std, a, b, generator)
+
+
+def _normal_within(tensor, mean, std, a, b, generator):
+    """Draws normal numbers, and again those that fall outside: good where most fall inside."""
+    low, high = (tensor.new_full((), end).item() for end in (a, b))
+    tensor.normal_(mean, std, generator=generator)
+    while True:
+        outside = (tensor < low) | (tensor > high)
+        if not outside.any():
+            return tensor
+        again = rushlight.empty_like(tensor).normal_(mean, std, generator=generator)
+        tensor.copy_(rushlight.where(outside, again, tensor))
+
+
+def _uniform_thinned(tensor, mean, std, a, b, generator):
+    """Draws uniform numbers, and keeps each with the probability that its density has of the highest one inside."""
+    peak = max(a, min(mean, b))
+    log_peak = -0.5 * ((peak - mean) / std) ** 2
+    pending = None
+    while pending is None or pending.any():
+        drawn = rushlight.empty_like(tensor).uniform_(a, b, generator=generator)
+        tensor.copy_(drawn if pending is None else rushlight.where(pending, drawn, tensor))
+        log_share = drawn.sub_(mean).div_(std).pow_(2).mul_(-0.5).sub_(log_peak)
+        refused = rushlight.empty_like(tensor).uniform_(generator=generator).log_() > log_share
+        pending = refused if pending is None else pending & refused
+    return tensor
 
 
 def constant_(tensor, val):

@@ -31,12 +31,7 @@ class Parameter(Tensor, metaclass=_Marked):
             data = rushlight.empty(0)
         if type(data) is Tensor or isinstance(data, Parameter) and type(data) in (Parameter, cls):
             return Tensor.__new__(cls, data.detach()).requires_grad_(requires_grad)
-        marked = data.detach().requires_grad_(requires_grad)
-        if type(marked) is not type(data):
-            raise RuntimeError(
-                f"Creating a Parameter from an instance of type {type(data).__name__} requires that detach() "
-                f"returns an instance of the same type, but return type {type(marked).__name__} was found instead."
-            )
+        marked = Tensor.__new__(type(data), data.detach()).requires_grad_(requires_grad)
         marked._is_param = True
         return marked
 

@@ -78,11 +78,13 @@ class BackwardHook:
         self.pre_hooks = pre_hooks
         self.grad_outputs = None
         self.input_places = None
+        self.input_zeros = ()
         self.n_inputs = 0
 
     def setup_input_hook(self, args):
         self.n_inputs = len(args)
         args, self.input_places, node = self._wrap(args)
+        self.input_zeros = [self._zeros_later(args[i]) for i in self.input_places or ()]
         if node is not None:
             node.register_hook(self._on_inputs)
         return args
@@ -108,6 +110,12 @@ class BackwardHook:
             out[i] = t
         rebuilt = type(values)(*out) if hasattr(values, "_fields") else tuple(out)
         return rebuilt, places, node
+
+    @staticmethod
+    def _zeros_later(tensor):
+        # Only shape and dtype are kept: the hook must not keep the input alive.
+        shape, dtype, device = tensor.shape, tensor.dtype, tensor.device
+        return lambda: rushlight.zeros(shape, dtype=dtype, device=device)
 
     @staticmethod
     def _spread(places, grads, n):
@@ -143,7 +151,9 @@ class BackwardHook:
     def _on_inputs(self, grad_inputs, _):
         if self.grad_outputs is None:
             return None
-        grads = self._spread(self.input_places, grad_inputs, self.n_inputs)
+        # Every tensor has a gradient here, if only zeros.
+        full = [zeros() if grad is None else grad for grad, zeros in zip(grad_inputs, self.input_zeros)]
+        grads = self._spread(self.input_places, full, self.n_inputs)
         for hook in self.hooks:
             changed = hook(self.module, grads, self.grad_outputs)
             if changed is None:

@@ -128,7 +128,9 @@ def _through_registration_hooks(hooks, module, name, value):
 
 
 def _typename(value):
-    """Returns the name of a value's class with its module, as error texts show it."""
+    """Returns the name of a value's class with its module, as error texts show it; of a tensor, its type."""
+    if isinstance(value, Tensor):
+        return value.type()
     cls = value if isinstance(value, type) else type(value)
     module = cls.__module__
     return cls.__qualname__ if module in ("builtins", "__main__", None) else f"{module}.{cls.__qualname__}"

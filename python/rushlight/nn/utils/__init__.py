@@ -13,24 +13,21 @@ from .clip_grad import (
 )
 from .convert_parameters import parameters_to_vector, vector_to_parameters
 
-_LAZY_MODULES = ("parametrizations", "parametrize", "prune", "stateless", "weight_norm", "spectral_norm")
+_LAZY_MODULES = ("clip_grad", "parametrizations", "parametrize", "prune", "stateless")
 _LAZY_NAMES = {
-    "remove_weight_norm": "weight_norm",
-    "remove_spectral_norm": "spectral_norm",
+    "weight_norm": "_weight_norm",
+    "remove_weight_norm": "_weight_norm",
+    "spectral_norm": "_spectral_norm",
+    "remove_spectral_norm": "_spectral_norm",
     "skip_init": "init",
 }
-# Names of functions that hide the modules they live in, as in PyTorch.
-_FUNCTIONS = ("weight_norm", "spectral_norm")
 
 
 def __getattr__(name):
     from importlib import import_module
 
-    if name in _FUNCTIONS:
-        value = getattr(import_module(f"{__name__}._{name}"), name)
-    elif name in _LAZY_NAMES:
-        source = _LAZY_NAMES[name]
-        value = getattr(import_module(f"{__name__}.{'_' + source if source in _FUNCTIONS else source}"), name)
+    if name in _LAZY_NAMES:
+        value = getattr(import_module(f"{__name__}.{_LAZY_NAMES[name]}"), name)
     elif name in _LAZY_MODULES:
         value = import_module(f"{__name__}.{name}")
     else:
