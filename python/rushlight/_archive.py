@@ -12,6 +12,7 @@ from zlib import crc32
 _LOCAL, _DESCRIPTOR, _CENTRAL = b"PK\x03\x04", b"PK\x07\x08", b"PK\x01\x02"
 _UTF8, _FOLLOWS = 0x0800, 0x0008  # names are UTF-8; sizes and checksum follow the data
 _LIMIT = 0xFFFFFFFF  # sizes from here on need the 64-bit fields
+_CHUNK = 1 << 18  # bytes that are still in the cache when their checksum is taken
 
 
 class ArchiveWriter:
@@ -129,30 +130,36 @@ class ArchiveReader:
         return start, entry.file_size
 
     def read(self, name):
-        """The record's bytes, as a bytearray; its checksum must be right (PyTorch can be told to write 0 instead)."""
-        start, size = self.locate(name)
-        self._file.seek(start)
-        data = read_exactly(self._file, size)
-        check = self._entries[name].CRC
-        if check and crc32(data) != check:
-            raise RuntimeError(f"record '{name}' has been damaged: its checksum is wrong")
+        """The record's bytes."""
+        data = bytearray(self.size(name))
+        self.read_into(name, data)
         return data
 
+    def read_into(self, name, buffer):
+        """Fills `buffer`, as large as the record, whose checksum must be right (PyTorch can be told to write 0 instead)."""
+        start, _ = self.locate(name)
+        self._file.seek(start)
+        check = self._entries[name].CRC
+        if read_into(self._file, buffer) != check and check:
+            raise RuntimeError(f"record '{name}' has been damaged: its checksum is wrong")
 
-def read_exactly(file, size):
-    """`size` bytes of `file`, which the caller knows to be so long."""
-    data = bytearray(size)
-    if hasattr(file, "readinto"):
-        view, got = memoryview(data), 0
-        while got < size and (n := file.readinto(view[got:])):
-            got += n
-    else:
-        chunk = file.read(size)
-        got = len(chunk)
-        data[:got] = chunk
-    if got != size:
-        raise EOFError(f"expected {size} bytes, but the file ends after {got}")
-    return data
+
+def read_into(file, buffer):
+    """Fills `buffer` from `file`, and gives the checksum of what was read. Raises EOFError if the file ends early."""
+    view, at, check = memoryview(buffer).cast("B"), 0, 0
+    while at < len(view):
+        part = view[at : at + _CHUNK]
+        if hasattr(file, "readinto"):
+            part = part[: file.readinto(part)]
+        else:
+            data = file.read(len(part))
+            part = part[: len(data)]
+            part[:] = data
+        if not part:
+            raise EOFError(f"expected {len(view)} bytes, but the file ends after {at}")
+        check = crc32(part, check)
+        at += len(part)
+    return check
 
 
 @contextmanager

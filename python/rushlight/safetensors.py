@@ -5,12 +5,13 @@ name and a few texts, nothing else: `rushlight.save` keeps everything. The Rust 
 """
 
 import json
+import math
 import struct
 
 import rushlight
 
 from . import storage
-from ._archive import atomic_write, read_exactly
+from ._archive import atomic_write, read_into
 from .serialization import default_restore_location
 
 __all__ = ["SafetensorError", "load", "load_file", "load_metadata", "save", "save_file"]
@@ -85,7 +86,8 @@ def _encoded(tensors, metadata):
 def _parts(header, tensors):
     yield struct.pack("<Q", len(header)) + header
     for tensor in tensors:
-        yield tensor.detach()._to_bytes()
+        if tensor.numel():
+            yield memoryview(tensor.detach().contiguous().view(-1).view(rushlight.uint8))
 
 
 def _check_apart(tensors):
@@ -129,9 +131,10 @@ def _read(file, device):
     entries, _ = _header(file)
     # In the order of the bytes, which is where the file stands now.
     found = {}
-    for name, dtype, shape, start, end in sorted(entries, key=lambda e: e[3:]):
-        data = read_exactly(file, end - start)
-        found[name] = storage._tensor_of_bytes(data, getattr(rushlight, dtype)).reshape(shape)
+    for name, dtype, shape, *_ in sorted(entries, key=lambda e: e[3:]):
+        numel = math.prod(shape)
+        flat = storage._read_tensor(lambda buffer: read_into(file, buffer), numel, getattr(rushlight, dtype))
+        found[name] = flat.view(shape)
     return {name: found[name] for name, *_ in entries}
 
 

@@ -12,7 +12,7 @@ from os import PathLike, fspath
 import rushlight
 
 from . import _utils, storage
-from ._archive import ArchiveReader, ArchiveWriter, atomic_write, read_exactly
+from ._archive import ArchiveReader, ArchiveWriter, atomic_write, read_into
 from ._weights_only_unpickler import (
     Source,
     Unpickler,
@@ -72,9 +72,6 @@ def _dtype_name(dtype):
     return str(dtype).rpartition(".")[2]
 
 
-_overridden = ("__reduce_ex__", "__reduce__", "__getstate__")
-
-
 def _pickler_class(pickle_module):
     """A pickler that writes tensors and what belongs to them under PyTorch's names, made of `pickle_module`'s own."""
     # Only picklers written in Python let names be chosen.
@@ -84,8 +81,6 @@ def _pickler_class(pickle_module):
     names = _torch_names()
 
     class CheckpointPickler(base):
-        dispatch = dict(base.dispatch)
-
         def save_global(self, obj, name=None):
             where = names.get(id(obj))
             if where is None:
@@ -98,29 +93,23 @@ def _pickler_class(pickle_module):
                 self.write(b"c%s\n%s\n" % (where[0].encode(), where[1].encode()))
             self.memoize(obj)
 
-        dispatch[type(_torch_names)] = save_global
+        def save_tensor(self, obj):
+            self.save_reduce(*_utils._reduce_tensor(obj, self.proto), obj=obj)
 
-        def reducer_override(self, obj):
-            kind = type(obj)
-            if isinstance(obj, rushlight.Tensor):
-                parameter = _utils._parameter_class()
-                if kind in (rushlight.Tensor, parameter) or not any(
-                    name in vars(c) for c in kind.__mro__ if c not in _base_types() for name in _overridden
-                ):
-                    return _utils._reduce_tensor(obj, self.proto)
-            elif kind is rushlight.Size:
-                return rushlight.Size, (tuple(obj),)
-            elif kind is rushlight.device:
-                return rushlight.device, (obj.type,) if obj.index is None else (obj.type, obj.index)
-            elif kind is rushlight.dtype:
-                return _dtype_name(obj)
-            return NotImplemented
+        def save_device(self, obj):
+            self.save_reduce(rushlight.device, (obj.type,) if obj.index is None else (obj.type, obj.index), obj=obj)
+
+        # Subclasses of Tensor say by themselves how they are pickled.
+        dispatch = {
+            **base.dispatch,
+            type(_torch_names): save_global,
+            rushlight.dtype: save_global,
+            rushlight.device: save_device,
+            rushlight.Tensor: save_tensor,
+            _utils._parameter_class(): save_tensor,
+        }
 
     return CheckpointPickler
-
-
-def _base_types():
-    return {*rushlight.Tensor.__mro__, *_utils._parameter_class().__mro__}
 
 
 # ---- saving ---------------------------------------------------------------------------------------------------------------
@@ -136,9 +125,7 @@ class _Storages:
         self.dtypes = {}
 
     def identify(self, obj):
-        """The persistent id of `obj` if it is a storage, else None."""
-        if not isinstance(obj, (storage.TypedStorage, storage.UntypedStorage)):
-            return None
+        """The persistent id of a storage."""
         untyped = isinstance(obj, storage.UntypedStorage)
         dtype = rushlight.uint8 if untyped else obj.dtype
         place = obj.data_ptr() if obj.nbytes() else ("empty", len(self.keys))
@@ -149,17 +136,6 @@ class _Storages:
             self.kept[self.keys[place]] = obj
         kind = storage.UntypedStorage if untyped else storage.storage_type(dtype)
         return "storage", kind, self.keys[place], "cpu", len(obj)
-
-
-def _little_endian(data, itemsize):
-    """`data` with the bytes of each element reversed."""
-    import array
-
-    if itemsize == 1:
-        return data
-    swapped = array.array({2: "H", 4: "I", 8: "Q"}[itemsize], bytes(data))
-    swapped.byteswap()
-    return bytearray(swapped.tobytes())
 
 
 @contextmanager
@@ -205,7 +181,8 @@ def _pickled(obj, pickle_module, protocol, storages, shape=lambda pid: pid):
 
     out = io.BytesIO()
     pickler = _pickler_class(pickle_module)(out, protocol=protocol)
-    pickler.persistent_id = lambda o: shape(pid) if (pid := storages.identify(o)) else None
+    kinds = {storage.TypedStorage, storage.UntypedStorage, *storage.STORAGE_TYPES.values()}
+    pickler.persistent_id = lambda o: shape(storages.identify(o)) if type(o) in kinds else None
     pickler.dump(obj)
     return out.getvalue()
 
@@ -498,8 +475,7 @@ def _load_archive(file, f, restore, unpickle, weights_only, mmap):
                 offset, _ = archive.locate(record)
                 flat = rushlight.frombuffer(mapped, dtype=dtype, count=numel, offset=offset)
             else:
-                data = archive.read(record)
-                flat = storage._tensor_of_bytes(_little_endian(data, itemsize) if swap else data, dtype)
+                flat = storage._read_tensor(lambda buffer: archive.read_into(record, buffer), numel, dtype, swap)
             storages[key] = _place(kind, flat, location, restore)
         known = storages[key]
         if _dtype_of(kind) != known._tensor.dtype or len(known) != numel:
@@ -555,10 +531,7 @@ def _load_legacy(file, restore, unpickle):
         count = int.from_bytes(Source(file).read(8), "little")
         if count != len(kept) or Source(file).remaining() < size:
             raise RuntimeError(f"storage '{key}' should have {len(kept)} elements, but the file has {count} or ends early")
-        data = read_exactly(file, size)
-        flat = storage._tensor_of_bytes(data, kept._tensor.dtype)
-        with rushlight.no_grad():
-            kept._tensor.copy_(flat)
+        kept._tensor.copy_(storage._read_tensor(lambda buffer: read_into(file, buffer), len(kept), kept._tensor.dtype))
     return result
 
 

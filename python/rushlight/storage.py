@@ -181,6 +181,20 @@ def _tensor_of_bytes(data, dtype):
     return rushlight.frombuffer(data, dtype=dtype)
 
 
+def _read_tensor(read_into, numel, dtype, swap=False):
+    """A fresh flat tensor whose bytes `read_into(buffer)` writes; with `swap`, the bytes of each element are in the other order."""
+    if numel == 0:
+        return rushlight.empty(0, dtype=dtype)
+    is_bool = dtype == rushlight.bool  # whose bytes may be anything in a file, but not in a tensor
+    flat = rushlight.empty(numel, dtype=rushlight.uint8 if is_bool else dtype)
+    size = flat.element_size()
+    raw = flat.view(rushlight.uint8)
+    read_into(memoryview(raw))
+    if swap and size > 1:
+        raw.copy_(raw.view(numel, size).flip(1).reshape(-1))
+    return flat.ne(0) if is_bool else flat
+
+
 def _storage_class(name, dtype):
     doc = f"`TypedStorage` of {dtype}; the name that checkpoints know it by."
     return type(name, (TypedStorage,), {"__slots__": (), "__doc__": doc, "_serial_dtype": dtype})
