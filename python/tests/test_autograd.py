@@ -266,6 +266,21 @@ def test_hooks_replace_gradients():
     same(scenario)
 
 
+@pytest.mark.parametrize("m", PACKAGES)
+def test_gradient_edges_and_versions(m):
+    x = leaf(m)
+    edge = m.autograd.graph.get_gradient_edge(x)
+    assert edge.node.variable is x and edge.output_nr == 0
+    first, second = (x * 1).unbind(0)[:2]
+    assert [m.autograd.graph.get_gradient_edge(t).output_nr for t in (first, second)] == [0, 1]
+    with pytest.raises(RuntimeError, match="does not require gradients"):
+        m.autograd.graph.get_gradient_edge(m.ones(1))
+    y = m.ones(2)
+    before = y._version
+    m.autograd.graph.increment_version(y)
+    assert y._version > before and y.tolist() == [1.0, 1.0]
+
+
 def test_anomaly_mode_finds_nan():
     def nan(m):
         x = leaf(m, (0.0, 0.0))

@@ -40,6 +40,12 @@ CASES = {
     "gumbel": (lambda D, v: D.Gumbel(v(0.5, 2.0), v(1.0, 0.5)), [[0.5, 3.0], [-1.0, 1.0]]),
     "poisson": (lambda D, v: D.Poisson(v(0.5, 4.0)), [[0.0, 3.0]]),
     "studentT": (lambda D, v: D.StudentT(v(1.0, 1.5, 4.0), v(0.0, 1.0, 2.0), 2.0), [[0.0, 3.0, -1.0]]),
+    "weibull": (lambda D, v: D.Weibull(v(0.5, 2.0), v(1.5, 3.0)), [[0.5, 3.0]]),
+    "pareto": (lambda D, v: D.Pareto(v(0.5, 2.0), v(1.5, 3.0)), [[0.6, 3.0]]),
+    "inverse-gamma": (lambda D, v: D.InverseGamma(v(0.5, 4.0), v(1.0, 2.0)), [[0.5, 3.0]]),
+    "negative-binomial": (lambda D, v: D.NegativeBinomial(v(3.0, 5.0), v(0.3, 0.6)), [[0.0, 3.0]]),
+    "fisher": (lambda D, v: D.FisherSnedecor(v(2.0, 4.0), v(3.0, 6.0)), [[0.5, 3.0]]),
+    "logistic-normal": (lambda D, v: D.LogisticNormal(v(0.0, 1.0), v(1.0, 2.0)), [[0.2, 0.3, 0.5]]),
     "relaxed-bernoulli": (lambda D, v: D.RelaxedBernoulli(v(0.7), probs=v(0.3, 0.6)), [[0.2, 0.9]]),
     "relaxed-onehot": (lambda D, v: D.RelaxedOneHotCategorical(v(0.7), probs=v(0.3, 0.6, 0.1)), [[0.2, 0.5, 0.3]]),
     "independent": (lambda D, v: D.Independent(D.Normal(v(0.0, 1.0), v(1.0, 2.0)), 1), [[-1.0, 3.0]]),
@@ -129,7 +135,7 @@ def test_expand(name):
 SAME_SEED = [
     "normal", "normal-scalar", "lognormal", "halfnormal", "uniform", "bernoulli-probs", "bernoulli-logits", "geometric", "categorical",
     "categorical-logits", "onehot", "multinomial", "exponential", "laplace", "gumbel", "relaxed-bernoulli", "relaxed-onehot",
-    "independent", "mixture", "transformed", "logistic",
+    "independent", "mixture", "transformed", "logistic", "weibull", "pareto", "logistic-normal",
 ]
 
 
@@ -147,7 +153,8 @@ def test_same_seed_same_samples(name):
 
 
 # Enough draws that five standard errors of mean and variance are a sharp test; the seed makes it a fixed one.
-@pytest.mark.parametrize("name", ["gamma", "beta", "chi2", "dirichlet", "dirichlet-flat", "poisson", "binomial", "studentT", "cauchy"])
+@pytest.mark.parametrize("name", ["gamma", "beta", "chi2", "dirichlet", "dirichlet-flat", "poisson", "binomial", "studentT", "cauchy", "inverse-gamma",
+    "negative-binomial", "fisher"])
 def test_moments_of_samples(name):
     mine, theirs, _ = pair(name)
     n = 40000

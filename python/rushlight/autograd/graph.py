@@ -7,7 +7,7 @@ from collections import namedtuple
 
 from rushlight import _C, Tensor
 
-from .grad_mode import no_grad
+from .grad_mode import enable_grad, no_grad
 
 Node = _C.Node
 
@@ -19,8 +19,9 @@ def get_gradient_edge(tensor):
     """Returns the edge that the gradient of `tensor` takes."""
     if not tensor.requires_grad:
         raise RuntimeError("It is not possible to get the gradient edge for a Tensor that does not require gradients")
-    if tensor.grad_fn is None:
-        raise NotImplementedError("a leaf has no node here: get_gradient_edge needs a tensor that an op made")
+    if tensor.grad_fn is None:  # a leaf: the node that accumulates is seen from any op that uses it
+        with enable_grad():
+            return GradientEdge(*tensor.view_as(tensor).grad_fn.next_functions[0])
     return GradientEdge(tensor.grad_fn, tensor.output_nr)
 
 
