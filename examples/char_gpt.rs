@@ -181,25 +181,33 @@ fn batch(tokens: &Tensor, args: &Args, generator: &Generator) -> Result<(Tensor,
     Ok((ops::take(tokens, &index)?, ops::take(tokens, &(index + 1))?))
 }
 
-/// The Rust sources of the library, one after the other.
+/// Rust sources of the library, one after the other.
 fn sources() -> std::io::Result<String> {
-    fn gather(folder: &Path, text: &mut String) -> std::io::Result<()> {
-        let mut paths = std::fs::read_dir(folder)?.map(|e| Ok(e?.path())).collect::<std::io::Result<Vec<PathBuf>>>()?;
-        paths.sort();
-        for path in paths {
-            if path.is_dir() {
-                gather(&path, text)?;
-            } else if path.extension().is_some_and(|e| e == "rs") {
-                text.push_str(&std::fs::read_to_string(path)?);
-            }
+    let mut paths = Vec::new();
+    for folder in ["autograd", "data", "nn", "ops", "optim"] {
+        for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(folder))? {
+            paths.push(entry?.path());
         }
-        Ok(())
     }
-    let (mut text, root) = (String::new(), Path::new(env!("CARGO_MANIFEST_DIR")));
-    for folder in ["src", "../rushlight-kernels/src", "../rushlight-macros/src"] {
-        gather(&root.join(folder), &mut text)?;
-    }
-    Ok(text)
+    paths.retain(|path| path.extension().is_some_and(|e| e == "rs"));
+    paths.sort();
+    paths.iter().map(std::fs::read_to_string).collect()
+}
+
+/// AdamW with weight decay for matrices; gains and biases are left alone.
+fn optimizer(parameters: &[Tensor], lr: f64) -> Result<AdamW> {
+    let (matrices, vectors) = parameters.iter().cloned().partition(|p| p.rank() >= 2);
+    let group = |params, weight_decay| {
+        let options = AdamWOptions { lr, betas: (0.9, 0.99), weight_decay, ..Default::default() };
+        ParamGroup { params, options }
+    };
+    AdamW::with_groups(vec![group(matrices, 0.1), group(vectors, 0.0)])
+}
+
+/// The factor of the learning rate: it rises for a twentieth of the steps, and then falls to a tenth as a cosine does.
+fn rate(step: u64, steps: usize) -> f64 {
+    let (step, steps) = (step as f64, steps as f64);
+    ((step + 1.0) / (steps / 20.0).max(1.0)).min(0.1 + 0.45 * (1.0 + (PI * (step / steps).min(1.0)).cos()))
 }
 
 fn main() -> Outcome {
@@ -225,18 +233,8 @@ fn main() -> Outcome {
     let parameters = model.parameters();
     let count: usize = parameters.iter().map(Tensor::numel).sum();
     println!("{} characters, {} different ones; {count} parameters", tokens.len(), alphabet.len());
-    // Weight decay is for matrices; gains and biases are left alone.
-    let (matrices, vectors) = parameters.iter().cloned().partition(|p| p.rank() >= 2);
-    let group = |params, weight_decay| {
-        let options = AdamWOptions { lr: args.lr, betas: (0.9, 0.99), weight_decay, ..Default::default() };
-        ParamGroup { params, options }
-    };
-    let mut optimizer = AdamW::with_groups(vec![group(matrices, 0.1), group(vectors, 0.0)])?;
-    let (steps, warmup) = (args.steps as f64, (args.steps / 20).max(1) as f64);
-    let mut schedule = LambdaLr::new(&mut optimizer, move |step| {
-        let step = step as f64;
-        ((step + 1.0) / warmup).min(0.1 + 0.45 * (1.0 + (PI * (step / steps).min(1.0)).cos()))
-    });
+    let mut optimizer = optimizer(&parameters, args.lr)?;
+    let mut schedule = LambdaLr::new(&mut optimizer, move |step| rate(step, args.steps));
 
     let (mut losses, mut tests, bar) = (Vec::new(), vec![(0.0, model.test(&test, &args)?)], progress(args.steps));
     for step in 1..=args.steps {
@@ -248,7 +246,7 @@ fn main() -> Outcome {
         optimizer.step()?;
         schedule.step(&mut optimizer)?;
         losses.push(loss.item());
-        if step % (args.steps / 20).max(1) == 0 || step == args.steps {
+        if step % (args.steps / 20).max(10) == 0 || step == args.steps {
             tests.push((step as f64, model.test(&test, &args)?));
         }
         bar.set_message(format!("loss {:.3}, test {:.3}", loss.item::<f64>(), tests[tests.len() - 1].1));

@@ -52,6 +52,9 @@ pub fn draw_curves(path: &Path, title: &str, x_label: &str, curves: &[(&str, Vec
         if high > low { low..high } else { low - 1.0..low + 1.0 }
     };
     let points = || curves.iter().flat_map(|(_, points)| points);
+    let (x, mut y) = (range(&mut points().map(|p| p.0)), range(&mut points().map(|p| p.1)));
+    // Room for the names.
+    y.end += 0.3 * (y.end - y.start);
     let root = SVGBackend::new(path, (720, 360)).into_drawing_area();
     root.fill(&WHITE)?;
     let mut chart = ChartBuilder::on(&root)
@@ -59,15 +62,15 @@ pub fn draw_curves(path: &Path, title: &str, x_label: &str, curves: &[(&str, Vec
         .margin(12)
         .x_label_area_size(36)
         .y_label_area_size(52)
-        .build_cartesian_2d(range(&mut points().map(|p| p.0)), range(&mut points().map(|p| p.1)))?;
-    chart.configure_mesh().x_desc(x_label).draw()?;
+        .build_cartesian_2d(x, y)?;
+    chart.configure_mesh().light_line_style(WHITE).x_desc(x_label).draw()?;
     for ((name, points), colour) in curves.iter().zip([RED, BLUE, BLACK].into_iter().cycle()) {
         chart
             .draw_series(LineSeries::new(points.iter().copied(), &colour))?
             .label(*name)
             .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], colour));
     }
-    chart.configure_series_labels().border_style(BLACK).background_style(WHITE).draw()?;
+    chart.configure_series_labels().position(SeriesLabelPosition::UpperRight).background_style(WHITE).draw()?;
     root.present()?;
     Ok(())
 }
