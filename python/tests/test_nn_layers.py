@@ -227,6 +227,7 @@ LAYERS = [
     ("TripletMarginWithDistanceLoss(distance_function=nn.CosineSimilarity(), swap=True)", [(3, 4), (3, 4), (3, 4)]),
     ("AdaptiveLogSoftmaxWithLoss(8, 20, [4, 10], div_value=2.0)", [(6, 8), Ints(20, 6)]),
     ("AdaptiveLogSoftmaxWithLoss(8, 20, [4, 10], head_bias=True)", [(6, 8), Ints(20, 6)]),
+    ("LinearCrossEntropyLoss(5, 4, out_features=(2,), bias=True, label_smoothing=0.1)", [(3, 5), Ints(4, 3, 2)]),
     ("RNN(3, 4)", [(5, 2, 3)]),
     ("RNN(3, 4, 2, nonlinearity='relu', bias=False, bidirectional=True)", [(5, 2, 3), (4, 2, 4)]),
     ("GRU(3, 4, num_layers=2, batch_first=True)", [(2, 5, 3)]),

@@ -70,7 +70,7 @@ def mse_loss(input, target, size_average=None, reduce=None, reduction="mean", we
     if weight is None:
         return _mse_loss(input, target, reduction=reduction)
     if weight.shape != input.shape:
-        raise ValueError("Inputs and weight must have the same size.")
+        raise ValueError("Weights and input must have the same size.")
     squares = _mse_loss(input, target, reduction="none") * weight
     if reduction == "mean":
         return squares.sum() / weight.sum()
@@ -85,7 +85,7 @@ def l1_loss(input, target, size_average=None, reduce=None, reduction="mean", wei
     if weight is None:
         return _l1_loss(input, target, reduction=reduction)
     if weight.shape != input.shape:
-        raise ValueError("Inputs and weight must have the same size.")
+        raise ValueError("Weights and input must have the same size.")
     distances = _l1_loss(input, target, reduction="none") * weight
     if reduction == "mean":
         return distances.sum() / weight.sum()
@@ -108,11 +108,8 @@ def huber_loss(input, target, reduction="mean", delta=1.0, weight=None):
     if weight is None:
         return _huber_loss(input, target, reduction, delta)
     if weight.shape != input.shape:
-        raise ValueError("Inputs and weight must have the same size.")
-    losses = _huber_loss(input, target, "none", delta) * weight
-    if reduction == "mean":
-        return losses.sum() / weight.sum()
-    return _reduced(losses, reduction)
+        raise ValueError("Weights and input must have the same size.")
+    return _reduced(_huber_loss(input, target, "none", delta) * weight, reduction)
 
 
 def cross_entropy(

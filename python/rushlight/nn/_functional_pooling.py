@@ -229,13 +229,15 @@ def _fractional_max_pool(input, kernel_size, output_size, output_ratio, samples,
     if samples is None:
         samples = rushlight.rand(batch, channels, n, dtype=input.dtype, device=input.device)
     draws = samples.tolist()
-    # The samples are stored last dimension first; every window becomes a row of positions in its channel.
+    # The samples of images stand last dimension first, those of volumes in order. Every window becomes a row of
+    # positions in its channel.
+    order = (1, 0) if n == 2 else (0, 1, 2)
     planes = []
     for b in range(batch):
         for c in range(channels):
             axes = []
             for d in range(n):
-                starts = _interval_starts(draws[b][c][n - 1 - d], sizes[d], out[d], kernel[d])
+                starts = _interval_starts(draws[b][c][order[d]], sizes[d], out[d], kernel[d])
                 axes.append([[start + k for k in range(kernel[d])] for start in starts])
             places = [[0]]
             for d, axis in enumerate(axes):

@@ -13,6 +13,7 @@ from rushlight import Tensor, _C
 from ._functional_attention import multi_head_attention_forward
 from ._functional_losses import *
 from ._functional_pooling import *
+from ._functional_sampling import affine_grid, grid_sample
 
 _op = _C.functions
 
@@ -560,18 +561,17 @@ def linear_cross_entropy(
     label_smoothing=0.0,
     options=None,
 ):
-    """Returns the cross entropy of `target` and the scores `linear(input, linear_weight, linear_bias)`."""
+    """Returns the cross entropy of `target` and the scores `linear(input, linear_weight, linear_bias)`.
+
+    `input` is `[in]` or `[n, in]`; `linear_weight` is `[classes, in]`, or `[classes, d…, in]` for a loss over `d…`.
+    """
     if options is not None:
         raise NotImplementedError("linear_cross_entropy takes no options: the scores are always formed as a whole")
+    *shape, features = linear_weight.shape
+    if linear_bias is not None:
+        linear_bias = linear_bias.reshape(-1)
+    scores = linear(input, linear_weight.reshape(-1, features), linear_bias).reshape(*input.shape[:-1], *shape)
+    ignore_index = -100 if ignore_index is None else ignore_index
     return cross_entropy(
-        linear(input, linear_weight, linear_bias).movedim(-1, 1) if input.dim() > 2
-        else linear(input, linear_weight, linear_bias),
-        target,
-        weight,
-        ignore_index=-100 if ignore_index is None else ignore_index,
-        reduction=reduction,
-        label_smoothing=label_smoothing,
+        scores, target, weight, ignore_index=ignore_index, reduction=reduction, label_smoothing=label_smoothing
     )
-
-
-from ._functional_sampling import affine_grid, grid_sample  # noqa: E402

@@ -896,6 +896,10 @@ class Module:
         """Moves everything to the CPU."""
         return self.to("cpu")
 
+    def cuda(self, device=None):
+        """Moves everything to a GPU; an error, as there is none here."""
+        return self._apply(lambda t: t.cuda(device))
+
     def type(self, dst_type):
         """Converts all parameters and buffers, integers too."""
         return self._apply(lambda t: t.type(dst_type))

@@ -171,7 +171,7 @@ def pad_packed_sequence(sequence, batch_first=False, padding_value=0.0, total_le
 def pad_sequence(sequences, batch_first=False, padding_value=0.0, padding_side="right"):
     """Stacks tensors `[length, …]` to `[steps, batch, …]` (or `[batch, steps, …]`), padded on one side."""
     if padding_side not in ("left", "right"):
-        raise ValueError(f"Invalid padding_side '{padding_side}'. Must be 'left' or 'right'.")
+        raise RuntimeError(f"Invalid padding_side '{padding_side}'. Must be 'left' or 'right'.")
     if isinstance(sequences, Tensor):
         sequences = sequences.unbind(0)
     elif not hasattr(sequences, "__iter__"):
