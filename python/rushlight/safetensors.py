@@ -45,7 +45,8 @@ def save_file(tensors, filename, metadata=None):
 
     Views are written row-major. Raises RuntimeError if tensors share memory, for the file could not say so.
     """
-    parts = _encoded(tensors, metadata)
+    _check_apart(tensors)
+    parts = encoded(tensors, metadata)
     with atomic_write(filename) as file:
         for part in parts:
             file.write(part)
@@ -53,11 +54,12 @@ def save_file(tensors, filename, metadata=None):
 
 def save(tensors, metadata=None):
     """The bytes of a safetensors file with a dict of tensors, and a dict of texts."""
-    return b"".join(_encoded(tensors, metadata))
+    _check_apart(tensors)
+    return b"".join(encoded(tensors, metadata))
 
 
-def _encoded(tensors, metadata):
-    """The parts of the file: everything is checked before the first is made."""
+def encoded(tensors, metadata):
+    """The parts of the file: everything is checked before the first is made. Tensors that share memory are written each."""
     if not isinstance(tensors, dict):
         raise ValueError(f"Expected a dict of [str, torch.Tensor] but received {type(tensors)}")
     for name, tensor in tensors.items():
@@ -68,7 +70,6 @@ def _encoded(tensors, metadata):
     for key, text in (metadata or {}).items():
         if not isinstance(key, str) or not isinstance(text, str):
             raise TypeError(f"metadata holds texts, unlike {key!r}: {text!r}")
-    _check_apart(tensors)
     codes = {getattr(rushlight, dtype): (rank, code) for rank, (code, dtype) in enumerate(_NAMES.items())}
     names = sorted(tensors, key=lambda name: (codes[tensors[name].dtype][0], name))
     header, end = {_METADATA: dict(sorted(metadata.items()))} if metadata else {}, 0
@@ -92,8 +93,8 @@ def _parts(header, tensors):
 
 def _check_apart(tensors):
     by_storage = {}
-    for name, tensor in tensors.items():
-        if tensor.numel():
+    for name, tensor in tensors.items() if isinstance(tensors, dict) else ():
+        if isinstance(tensor, rushlight.Tensor) and tensor.numel():
             start = tensor.data_ptr() - tensor.storage_offset() * tensor.element_size()
             by_storage.setdefault(start, []).append(name)
     shared = [names for names in by_storage.values() if len(names) > 1]
@@ -109,15 +110,16 @@ def _check_apart(tensors):
 
 def load_file(filename, device="cpu"):
     """The tensors in the file `filename`, a dict by name."""
+    default_restore_location(None, str(device))
     with open(filename, "rb") as file:
-        return _read(file, device)
+        return read(file)[0]
 
 
 def load(data):
     """The tensors in the bytes of a safetensors file, a dict by name."""
     import io
 
-    return _read(io.BytesIO(data), "cpu")
+    return read(io.BytesIO(data))[0]
 
 
 def load_metadata(filename):
@@ -126,16 +128,16 @@ def load_metadata(filename):
         return _header(file)[1]
 
 
-def _read(file, device):
-    default_restore_location(None, str(device))
-    entries, _ = _header(file)
+def read(file):
+    """The tensors and the texts in a seekable file, two dicts."""
+    entries, metadata = _header(file)
     # In the order of the bytes, which is where the file stands now.
     found = {}
     for name, dtype, shape, *_ in sorted(entries, key=lambda e: e[3:]):
         numel = math.prod(shape)
         flat = storage._read_tensor(lambda buffer: read_into(file, buffer), numel, getattr(rushlight, dtype))
         found[name] = flat.view(shape)
-    return {name: found[name] for name, *_ in entries}
+    return {name: found[name] for name, *_ in entries}, metadata
 
 
 def _header(file):

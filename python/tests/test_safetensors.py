@@ -7,7 +7,7 @@ import struct
 import pytest
 
 import rushlight
-from rushlight import safetensors
+from rushlight import checkpoint, safetensors
 
 torch = pytest.importorskip("torch")
 reference = pytest.importorskip("safetensors.torch")
@@ -147,16 +147,71 @@ def test_bools_are_zero_or_one_whatever_the_file_says():
     assert t.tolist() == [False, True, True] and t.sum().item() == 2
 
 
-def test_checkpoints_of_the_rust_library():
-    """They are such files, with a tree of names in the metadata and the widest elements first."""
-    tree = {"step": 7, "model": {"weight": {"$tensor": "model.weight"}, "count": {"$tensor": "model.count"}}}
-    header = {
-        "__metadata__": {"rushlight.state": json.dumps(tree), "rushlight.version": "1"},
-        "model.weight": entry("F32", (2, 1), (8, 16)),
-        "model.count": entry("I64", (), (0, 8)),
-    }
-    data = file_of(header, struct.pack("<q2f", 5, 1.5, 2.5))
-    found = safetensors.load(data)
+# ---- checkpoints that the Rust library shares -----------------------------------------------------------------------------
+
+
+def rust_file(tree, data=struct.pack("<q2f", 5, 1.5, 2.5)):
+    """What the Rust library writes: such a file, with a tree of names in the metadata and the widest elements first."""
+    return file_of(
+        {
+            "__metadata__": {"rushlight.state": tree if isinstance(tree, str) else json.dumps(tree), "rushlight.version": "1"},
+            "model.weight": entry("F32", (2, 1), (8, 16)),
+            "model.count": entry("I64", (), (0, 8)),
+        },
+        data,
+    )
+
+
+TREE = {"step": 7, "model": {"weight": {"$tensor": "model.weight"}, "count": {"$tensor": "model.count"}}, "nan": {"$float": "7ff0000000000000"}}
+
+
+def test_checkpoints_of_the_rust_library(tmp_path):
+    path = tmp_path / "run.safetensors"
+    path.write_bytes(rust_file(TREE))
+    found = safetensors.load_file(path)
     assert list(found) == ["model.weight", "model.count"]
-    assert found["model.weight"].tolist() == [[1.5], [2.5]] and found["model.count"].item() == 5
-    same(safetensors.load(safetensors.save(found)), reference.load(data))
+    same(found, reference.load(path.read_bytes()))
+    tree = checkpoint.load(path)
+    assert tree["step"] == 7 and tree["nan"] == float("inf")
+    assert tree["model"]["weight"].tolist() == [[1.5], [2.5]] and tree["model"]["count"].item() == 5
+    checkpoint.save(tree, path)
+    assert json.loads(safetensors.load_metadata(path)["rushlight.state"]) == TREE
+    same(reference.load_file(path), {k: torch.tensor(v.tolist(), dtype=getattr(torch, str(v.dtype)[6:])) for k, v in found.items()})
+
+
+def test_trees_come_back(tmp_path):
+    path = tmp_path / "run.safetensors"
+    t = rushlight.arange(4.0)
+    inf, values = float("inf"), [None, True, False, -(2**63), 1.5, 1.0, "é", [], {}, [[]]]
+    checkpoint.save({"a.b": t, "a": {"b": t[1:], "$x": 1, "$$": {}}, "values": values, "limits": [inf, -inf]}, path)
+    tree = checkpoint.load(path)
+    assert tree["a.b"].tolist() == t.tolist() and tree["a"]["b"].tolist() == t[1:].tolist()
+    assert tree["a"]["$x"] == 1 and tree["a"]["$$"] == {} and tree["limits"] == [inf, -inf]
+    assert tree["values"] == values and [type(v) for v in tree["values"]] == [type(v) for v in values]
+    assert sorted(safetensors.load_file(path)) == ["a.b", "a.b#2"]
+    model = rushlight.nn.Linear(2, 3)
+    checkpoint.save(model.state_dict(), path)
+    model.load_state_dict(checkpoint.load(path))
+    deep = t
+    for _ in range(101):
+        deep = [deep]
+    for bad in ({1: 2}, 2**63, object(), {"a": b"bytes"}, deep):
+        with pytest.raises((TypeError, ValueError)):
+            checkpoint.save(bad, path)
+
+
+@pytest.mark.parametrize(
+    "tree",
+    ["", "[" * 100_000, '{"a": {"$tensor": "b"}}', '{"a": {"$float": "zz"}}', '{"a": {"$float": "00"}}', '{"a": {"$other": 1}}', "7"],
+)
+def test_hostile_trees(tree, tmp_path):
+    path = tmp_path / "run.safetensors"
+    path.write_bytes(rust_file(tree))
+    with pytest.raises(safetensors.SafetensorError):
+        checkpoint.load(path)
+    path.write_bytes(rust_file(TREE | {"again": {"$tensor": "model.count"}}))
+    with pytest.raises(safetensors.SafetensorError, match="used twice"):
+        checkpoint.load(path)
+    safetensors.save_file({"a": rushlight.ones(1)}, path)
+    with pytest.raises(safetensors.SafetensorError, match="no checkpoint of Rushlight"):
+        checkpoint.load(path)
