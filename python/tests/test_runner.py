@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -133,6 +135,72 @@ def test_torch_is_not_aliased_without_the_runner():
     code = "import sys, rushlight; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(PACKAGE)}, capture_output=True, text=True)
     assert done.stdout == "False\n", done.stderr
+
+
+TRAINING = """
+import argparse
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from torch.optim.lr_scheduler import StepLR
+from torch.utils.data import DataLoader, TensorDataset
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super(Net, self).__init__()
+        self.conv = nn.Conv2d(1, 4, 3, 1)
+        self.dropout = nn.Dropout(0.25)
+        self.fc = nn.Linear(36, 3)
+
+    def forward(self, x):
+        x = F.max_pool2d(F.relu(self.conv(x)), 2)
+        return F.log_softmax(self.fc(torch.flatten(self.dropout(x), 1)), dim=1)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--epochs", type=int, default=1)
+    parser.add_argument("--save")
+    args = parser.parse_args()
+    torch.manual_seed(1)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    y = torch.randint(0, 3, (50,))
+    x = torch.randn(50, 1, 8, 8) + y[:, None, None, None]
+    loader = DataLoader(TensorDataset(x, y), batch_size=16, shuffle=True)
+    model = Net().to(device)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
+    scheduler = StepLR(optimizer, step_size=1, gamma=0.7)
+    for epoch in range(args.epochs):
+        model.train()
+        for data, target in loader:
+            data, target = data.to(device), target.to(device)
+            optimizer.zero_grad()
+            loss = F.nll_loss(model(data), target)
+            loss.backward()
+            optimizer.step()
+        scheduler.step()
+        model.eval()
+        with torch.no_grad():
+            right = model(x).argmax(dim=1, keepdim=True).eq(y[:, None]).sum().item()
+        print(f"epoch {epoch}: loss {loss.item():.4f}, right {right}, lr {scheduler.get_last_lr()[0]:.4f}")
+    if args.save:
+        torch.save(model.state_dict(), args.save)
+        model.load_state_dict(torch.load(args.save))
+
+
+if __name__ == "__main__":
+    main()
+"""
+
+
+def test_a_training_script_prints_what_it_prints_with_torch(tmp_path):
+    pytest.importorskip("torch")
+    script = write(tmp_path / "train.py", TRAINING)
+    ours = run("run", script, "--epochs", 3, "--save", tmp_path / "a.pt", cwd=tmp_path)
+    theirs = subprocess.run([sys.executable, script, "--epochs", "3"], cwd=tmp_path, capture_output=True, text=True)
+    assert theirs.returncode == 0, theirs.stderr
+    assert (ours.stdout, ours.stderr) == (theirs.stdout, "")
 
 
 def test_usage_and_info(tmp_path):

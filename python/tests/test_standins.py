@@ -133,3 +133,14 @@ def test_multiprocessing_is_pythons():
     assert ours.Process is multiprocessing.Process
     with pytest.raises(RuntimeError, match="share"):
         ours.spawn(print)
+
+
+def test_old_names_of_amp():
+    pytest.importorskip("rushlight.amp")
+    from rushlight.cuda.amp import GradScaler, autocast
+
+    x = rushlight.ones(2, 2)
+    with autocast(enabled=False):
+        assert (x @ x).dtype is rushlight.float32
+    scaler = GradScaler(enabled=False)
+    assert scaler.scale(x) is x

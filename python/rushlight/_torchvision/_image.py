@@ -40,4 +40,4 @@ def from_array(pixels):
     if library is None:
         return pixels[None] if pixels.dim() == 2 else pixels.permute(2, 0, 1)
     height, width = pixels.shape[:2]
-    return library.Image.frombytes("L" if pixels.dim() == 2 else "RGB", (width, height), bytes(pixels.contiguous().flatten().tolist()))
+    return library.Image.frombytes("L" if pixels.dim() == 2 else "RGB", (width, height), pixels.contiguous()._to_bytes())

@@ -68,13 +68,14 @@ def save_image(tensor, fp, format=None, **kwargs):
         return
     height, width, _ = pixels.shape
     library = _image.need_pillow(f"writing {format or fp}")
-    library.Image.frombytes("RGB", (width, height), bytes(pixels.flatten().tolist())).save(fp, format=format)
+    library.Image.frombytes("RGB", (width, height), pixels._to_bytes()).save(fp, format=format)
 
 
 def png(pixels):
     """The PNG file of a uint8 picture `[height, width, 3]`."""
     height, width, _ = pixels.shape
-    rows = b"".join(b"\0" + bytes(row) for row in pixels.reshape(height, -1).tolist())
+    data, length = pixels._to_bytes(), 3 * width
+    rows = b"".join(b"\0" + data[i : i + length] for i in range(0, height * length, length))
 
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
