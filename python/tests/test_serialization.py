@@ -251,6 +251,7 @@ def test_plain_pickles_and_copies():
     assert done.stdout.split() == b"[[0.0, 2.0], [1.0, 3.0]] True Parameter".split()
 
 
+@pytest.mark.filterwarnings("ignore:TypedStorage is deprecated")
 def test_storages():
     t = rushlight.arange(4.0)
     storage, untyped = t[1:].storage(), t.untyped_storage()
