@@ -106,7 +106,7 @@ def run_packed(mode, data, sizes, states, params, has_biases, num_layers, dropou
 def run(mode, input, states, params, has_biases, num_layers, dropout, train, bidirectional, batch_first):
     """Runs all layers over `input` `[steps, batch, features]` (the batch first if `batch_first`)."""
     native = _op.get(mode.lower())
-    if native is not None and (mode != "LSTM" or states[0].shape == states[1].shape):
+    if native is not None:
         hx = list(states) if mode == "LSTM" else states[0]
         output, *last = native(
             input, hx, list(params), has_biases, num_layers, dropout, train, bidirectional, batch_first
@@ -117,17 +117,18 @@ def run(mode, input, states, params, has_biases, num_layers, dropout, train, bid
     steps, batch = input.shape[:2]
     if steps == 0:
         raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
-    output, last = run_packed(
-        mode,
-        input.reshape(steps * batch, -1),
-        [batch] * steps,
-        states,
-        params,
-        has_biases,
-        num_layers,
-        dropout,
-        train,
-        bidirectional,
-    )
+    rows = input.reshape(steps * batch, -1)
+    options = has_biases, num_layers, dropout, train, bidirectional
+    output, last = run_packed(mode, rows, [batch] * steps, states, params, *options)
     output = output.reshape(steps, batch, -1)
     return (output.transpose(0, 1) if batch_first else output), last
+
+
+def cell(mode, input, states, w_ih, w_hh, b_ih, b_hh):
+    """Takes one step from `states`; returns the next ones as a tuple."""
+    native = _op.get(mode.lower() + "_cell")
+    if native is None:
+        return STEPS[mode](_linear(input, w_ih, b_ih), states, w_hh, b_hh, None)
+    if mode == "LSTM":
+        return tuple(native(input, list(states), w_ih, w_hh, b_ih, b_hh))
+    return (native(input, states[0], w_ih, w_hh, b_ih, b_hh),)

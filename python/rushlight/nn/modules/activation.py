@@ -333,11 +333,6 @@ class _AlongDim(Module):
         super().__init__()
         self.dim = dim
 
-    def __setstate__(self, state):
-        super().__setstate__(state)
-        if not hasattr(self, "dim"):
-            self.dim = None
-
     def extra_repr(self):
         return f"dim={self.dim}"
 

@@ -3,6 +3,7 @@
 import itertools
 import warnings
 from collections import OrderedDict, namedtuple
+from types import MappingProxyType
 
 import rushlight
 from rushlight import Tensor
@@ -348,18 +349,19 @@ class Module:
 
     # Attributes
 
+    # What __getattr__ finds before __init__ has run, so that it needs no check of its own.
+    _parameters = _modules = _buffers = MappingProxyType({})
+
     def __getattr__(self, name):
-        state = self.__dict__
-        if "_parameters" in state:
-            table = state["_parameters"]
-            if name in table:
-                return table[name]
-            table = state["_modules"]
-            if name in table:
-                return table[name]
-            table = state["_buffers"]
-            if name in table:
-                return table[name]
+        table = self._parameters
+        if name in table:
+            return table[name]
+        table = self._modules
+        if name in table:
+            return table[name]
+        table = self._buffers
+        if name in table:
+            return table[name]
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
     def _forget(self, name, *tables):

@@ -410,8 +410,9 @@ class RNNCellBase(Module):
                 raise RuntimeError(
                     f"hidden0 has inconsistent hidden_size: got {state.shape[1]}, expected {self.hidden_size}"
                 )
-        gates = _recurrence._linear(input, self.weight_ih, self.bias_ih)
-        states = _recurrence.STEPS[mode](gates, states, self.weight_hh, self.bias_hh, None)
+        states = _recurrence.cell(
+            mode, input, states, self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh
+        )
         return states if batched else tuple(state.squeeze(0) for state in states)
 
 

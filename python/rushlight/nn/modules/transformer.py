@@ -251,11 +251,6 @@ class TransformerEncoderLayer(Module):
         self.dropout2 = Dropout(dropout)
         self.activation = _activation(activation)
 
-    def __setstate__(self, state):
-        super().__setstate__(state)
-        if not hasattr(self, "activation"):
-            self.activation = F.relu
-
     def forward(self, src, src_mask=None, src_key_padding_mask=None, is_causal=False):
         src_key_padding_mask = canonical_mask(
             src_key_padding_mask,
@@ -321,11 +316,6 @@ class TransformerDecoderLayer(Module):
         for i in (1, 2, 3):
             setattr(self, f"dropout{i}", Dropout(dropout))
         self.activation = _activation(activation)
-
-    def __setstate__(self, state):
-        super().__setstate__(state)
-        if not hasattr(self, "activation"):
-            self.activation = F.relu
 
     def forward(
         self,
