@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, overload
 
 Number = builtins.bool | builtins.int | builtins.float
+_C: Any
 _dtype = dtype
 _device = device
 _layout = layout
@@ -1329,6 +1330,7 @@ def amin(input: Tensor, dim: builtins.int | Sequence[builtins.int] = (), keepdim
     """Returns the smallest elements over the dimensions `dim` (all for an empty list). The gradient is split evenly among equal ones."""
 def aminmax(input: Tensor, *, dim: builtins.int | None = None, keepdim: builtins.bool = False, out: Tensor | tuple[Tensor, ...] | None = None) -> tuple[Tensor, Tensor]:
     """Returns the smallest and the largest elements, along `dim` or of all."""
+from rushlight import amp as amp
 def angle(input: Tensor, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
     """Returns the angle of each element in the complex plane: π for negative numbers, 0 for others, NaN for NaN."""
 @overload
@@ -1405,9 +1407,13 @@ def atanh(input: Tensor, *, out: Tensor | tuple[Tensor, ...] | None = None) -> T
     """Returns the inverse hyperbolic tangent of each element; NaN outside `[-1, 1]`."""
 def atanh_(input: Tensor) -> Tensor:
     """Returns the inverse hyperbolic tangent of each element; NaN outside `[-1, 1]`."""
-from rushlight.functional import atleast_1d as atleast_1d
-from rushlight.functional import atleast_2d as atleast_2d
-from rushlight.functional import atleast_3d as atleast_3d
+def atleast_1d(*tensors, _op=...) -> Any:
+    """The tensor, or each of several, with at least 1 dimensions."""
+def atleast_2d(*tensors, _op=...) -> Any:
+    """The tensor, or each of several, with at least 2 dimensions."""
+def atleast_3d(*tensors, _op=...) -> Any:
+    """The tensor, or each of several, with at least 3 dimensions."""
+from rushlight.amp.autocast_mode import autocast as autocast
 from rushlight import autograd as autograd
 from rushlight import backends as backends
 def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number = 1, alpha: Number = 1, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
@@ -1580,6 +1586,7 @@ def digamma_(input: Tensor) -> Tensor:
 def dist(input: Tensor, other: Tensor | Number, p: Number = 2, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
     """Returns the `p`-norm of `input - other`."""
 from rushlight import distributed as distributed
+from rushlight import distributions as distributions
 def div(input: Tensor, other: Tensor | Number, *, rounding_mode: str | None = None, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
     """Divides `input` by `other`; integers give a float. `rounding_mode` is None (true division), "trunc" (towards zero) or "floor" (down)."""
 def div_(input: Tensor, other: Tensor | Number, *, rounding_mode: str | None = None) -> Tensor:

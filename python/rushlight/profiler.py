@@ -80,9 +80,12 @@ class profile:
     (shapes, memory, stacks, flops) is not recorded, and a warning says so.
     """
 
-    def __init__(self, *, activities=None, schedule=None, on_trace_ready=None, record_shapes=False, profile_memory=False, with_stack=False, with_flops=False, with_modules=False, **options):
-        wanted = {"record_shapes": record_shapes, "profile_memory": profile_memory, "with_stack": with_stack, "with_flops": with_flops, "with_modules": with_modules, **options}
-        ignored = [name for name, value in wanted.items() if value]
+    EXTRAS = {"record_shapes", "profile_memory", "with_stack", "with_flops", "with_modules", "experimental_config", "acc_events"}
+
+    def __init__(self, *, activities=None, schedule=None, on_trace_ready=None, **extras):
+        if extras.keys() - self.EXTRAS:
+            raise TypeError(f"profile() got an unexpected keyword argument {min(extras.keys() - self.EXTRAS)!r}")
+        ignored = [name for name, value in extras.items() if value]
         if ignored:
             import warnings
 

@@ -11,6 +11,7 @@ import argparse
 import importlib
 import inspect
 import keyword
+import math
 import re
 import sys
 from pathlib import Path
@@ -22,8 +23,8 @@ sys.path.insert(0, str(ROOT / "python"))
 import rushlight  # noqa: E402
 from rushlight import _C, Tensor  # noqa: E402
 
-# Modules that put native functions under their own names.
-MODULES = ["rushlight", "rushlight.nn.functional", "rushlight.special", "rushlight.linalg"]
+# Modules whose names are made when they are imported: native functions, and lists of other modules' names.
+MODULES = ["rushlight", "rushlight.nn", "rushlight.nn.functional", "rushlight.special", "rushlight.linalg", "rushlight.fft"]
 
 TYPES = {
     "Tensor": "Tensor",
@@ -50,7 +51,10 @@ PROPERTIES = {
     "retains_grad": "bool", "name": "str | None", "_version": "int", "is_cuda": "bool", "is_cpu": "bool", "is_sparse": "bool",
     "is_quantized": "bool", "is_meta": "bool", "is_mps": "bool",
 }  # fmt: skip
-BINARY = "add radd sub rsub mul rmul truediv rtruediv floordiv rfloordiv mod rmod pow rpow matmul rmatmul and rand or ror xor rxor lshift rlshift rshift rrshift"
+BINARY = """
+    add radd sub rsub mul rmul truediv rtruediv floordiv rfloordiv mod rmod pow rpow matmul rmatmul and rand or ror xor rxor lshift rlshift
+    rshift rrshift
+"""
 INPLACE = "iadd isub imul itruediv ifloordiv imod ipow iand ior ixor ilshift irshift"
 DUNDERS = [
     *(f"def __{name}__(self, other: Tensor | Number) -> Tensor: ..." for name in BINARY.split()),
@@ -100,7 +104,7 @@ class Node:
     def register_prehook(self, fn: Callable[..., Any]) -> Any: ...
 '''
 # In a class whose attribute is called `dtype`, the class `dtype` needs another name.
-ALIASES = ["_dtype = dtype", "_device = device", "_layout = layout", "_Device = str | builtins.int | device | None"]
+ALIASES = ["_C: Any", "_dtype = dtype", "_device = device", "_layout = layout", "_Device = str | builtins.int | device | None"]
 NATIVE = {
     "tensor": "data: Any, *, dtype: _dtype | None = None, device: _Device = None, requires_grad: bool = False, pin_memory: bool = False",
     "as_tensor": "data: Any, dtype: _dtype | None = None, device: _Device = None",
@@ -185,7 +189,7 @@ def result_type(row):
     """The type of what an op returns for one of its samples."""
     for sample in row["samples"]:
         try:
-            result = eval(f"f({sample})", {"__builtins__": {}, "f": _C.functions[row["name"]], "T": real, "I": integer, "B": boolean, "True": True, "False": False, "None": None, **DTYPES})
+            result = eval(f"f({sample})", {"f": _C.functions[row["name"]], "T": real, "I": integer, "B": boolean, **DTYPES})
         except Exception:
             continue
         return type_of(result)
@@ -260,7 +264,8 @@ def python_parameters(function):
 
 def literal(value):
     """A default value as it may stand in a stub."""
-    return repr(value) if value is None or isinstance(value, (bool, int, str)) or (isinstance(value, float) and value == value and abs(value) < 1e308) else "..."
+    plain = value is None or isinstance(value, (bool, int, str)) or (isinstance(value, float) and math.isfinite(value))
+    return repr(value) if plain else "..."
 
 
 def tensor_class(table):
@@ -332,9 +337,11 @@ def member(table, module, name, value):
         return definition(name, [(parameters, "Tensor" if name in NATIVE else "Any")], value.__doc__)
     if isinstance(value, rushlight.dtype):
         return [f"{name}: _dtype"]
-    if isinstance(value, (type, FunctionType)) and isinstance(home, str) and home.startswith("rushlight") and home != module.__name__ and value.__name__ == name:
-        if hasattr(sys.modules.get(home), name):
-            return [f"from {home} import {name} as {name}"]
+    if isinstance(value, FunctionType) and module.__name__ == "rushlight.nn.functional":
+        several = "with_indices" in name or "return_indices" in value.__code__.co_varnames or name == "multi_head_attention_forward"
+        return definition(name, [(python_parameters(value), "Any" if several else "Tensor")], value.__doc__)
+    if isinstance(value, (type, FunctionType)) and is_from_elsewhere(value, name, home, module):
+        return [f"from {home} import {name} as {name}"]
     if isinstance(value, FunctionType):
         return definition(name, [(python_parameters(value), "Any")], value.__doc__)
     if isinstance(value, type):
@@ -342,6 +349,14 @@ def member(table, module, name, value):
     if isinstance(value, (bool, int, float, str)):
         return [f"{name}: {type(value).__name__}"]
     return [f"{name}: Any"]
+
+
+def is_from_elsewhere(value, name, home, module):
+    """Whether a checker finds `name` in the sources of another module, `home`."""
+    ours = isinstance(home, str) and home.startswith("rushlight") and home != module.__name__
+    if not ours or value.__name__ != name or not hasattr(sys.modules.get(home), name):
+        return False
+    return re.search(rf"^(def|class) {name}\b|^(\w+, )*{name}(, \w+)* = ", inspect.getsource(sys.modules[home]), re.M) is not None
 
 
 def shield(text):

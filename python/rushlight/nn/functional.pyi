@@ -9,16 +9,25 @@ from rushlight import Generator, Tensor, _Device, _dtype, _layout
 Number = builtins.bool | builtins.int | builtins.float
 def adaptive_avg_pool1d(input: Tensor, output_size: builtins.int | Sequence[builtins.int]) -> Tensor:
     """Returns averages of `input` `[n, c, l]` or `[c, l]`, `output_size` of them per channel: number `i` is over the elements from `floor(i * l / output_size)` up to `ceil((i + 1) * l / output_size)`."""
-from rushlight.nn._functional_pooling import adaptive_avg_pool2d as adaptive_avg_pool2d
-from rushlight.nn._functional_pooling import adaptive_avg_pool3d as adaptive_avg_pool3d
-from rushlight.nn._functional_pooling import adaptive_max_pool1d as adaptive_max_pool1d
-from rushlight.nn._functional_pooling import adaptive_max_pool1d_with_indices as adaptive_max_pool1d_with_indices
-from rushlight.nn._functional_pooling import adaptive_max_pool2d as adaptive_max_pool2d
-from rushlight.nn._functional_pooling import adaptive_max_pool2d_with_indices as adaptive_max_pool2d_with_indices
-from rushlight.nn._functional_pooling import adaptive_max_pool3d as adaptive_max_pool3d
-from rushlight.nn._functional_pooling import adaptive_max_pool3d_with_indices as adaptive_max_pool3d_with_indices
-from rushlight.nn._functional_sampling import affine_grid as affine_grid
-def alpha_dropout(input, p=0.5, training=False, inplace=False) -> Any:
+def adaptive_avg_pool2d(input, output_size) -> Tensor:
+    """Returns averages, a plane of `output_size` per channel; None keeps the input's size."""
+def adaptive_avg_pool3d(input, output_size) -> Tensor:
+    """Returns averages, `output_size` of them per channel; None keeps the input's size."""
+def adaptive_max_pool1d(input, output_size, return_indices=False) -> Any:
+    """Returns maxima, `output_size` of them per channel, and their positions if `return_indices`."""
+def adaptive_max_pool1d_with_indices(input, output_size, return_indices=False) -> Any:
+    """As `adaptive_max_pool1d`, and the position of each maximum in its channel."""
+def adaptive_max_pool2d(input, output_size, return_indices=False) -> Any:
+    """Returns maxima, `output_size` of them per channel, and their positions if `return_indices`."""
+def adaptive_max_pool2d_with_indices(input, output_size, return_indices=False) -> Any:
+    """As `adaptive_max_pool2d`, and the position of each maximum in its channel."""
+def adaptive_max_pool3d(input, output_size, return_indices=False) -> Any:
+    """Returns maxima, `output_size` of them per channel, and their positions if `return_indices`."""
+def adaptive_max_pool3d_with_indices(input, output_size, return_indices=False) -> Any:
+    """As `adaptive_max_pool3d`, and the position of each maximum in its channel."""
+def affine_grid(theta, size, align_corners=None) -> Tensor:
+    """Returns the grid that `grid_sample` needs to map an image by `theta` `[n, 2, 3]` (or `[n, 3, 4]`) to `size`."""
+def alpha_dropout(input, p=0.5, training=False, inplace=False) -> Tensor:
     """Sets elements to the saturation of SELU with probability `p`, and keeps mean and variance."""
 def avg_pool1d(input: Tensor, kernel_size: builtins.int | Sequence[builtins.int], stride: builtins.int | Sequence[builtins.int] | None = None, padding: builtins.int | Sequence[builtins.int] = 0, ceil_mode: builtins.bool = False, count_include_pad: builtins.bool = True) -> Tensor:
     """Returns the averages of windows over `input` `[n, c, l]` or `[c, l]`. Without `stride` windows lie side by side."""
@@ -30,13 +39,15 @@ def batch_norm(input: Tensor, running_mean: Tensor | None, running_var: Tensor |
     """Brings each channel (dimension 1) to mean zero and variance one over the batch and all else, then multiplies by `weight` and adds `bias`."""
 def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Returns `Σᵢⱼ input1[…, i] weight[o, i, j] input2[…, j] + bias[o]`: `[…, o]` for `input1` `[…, n]`, `input2` `[…, m]` and `weight` `[out, n, m]`."""
-from rushlight.nn._functional_losses import binary_cross_entropy as binary_cross_entropy
-from rushlight.nn._functional_losses import binary_cross_entropy_with_logits as binary_cross_entropy_with_logits
-def celu(input, alpha=1.0, inplace=False) -> Any:
+def binary_cross_entropy(input, target, weight=None, size_average=None, reduce=None, reduction='mean') -> Tensor:
+    """Returns the binary cross entropy of the probabilities `input` and `target`, times `weight`, reduced."""
+def binary_cross_entropy_with_logits(input, target, weight=None, size_average=None, reduce=None, reduction='mean', pos_weight=None) -> Tensor:
+    """Returns the binary cross entropy of `sigmoid(input)` and `target`, times `weight`, reduced."""
+def celu(input, alpha=1.0, inplace=False) -> Tensor:
     """Returns `max(0, x) + min(0, alpha * (exp(x / alpha) - 1))`."""
 def celu_(input: Tensor, alpha: builtins.float = 1.0) -> Tensor:
     """Returns `max(0, x) + min(0, alpha * (exp(x / alpha) - 1))`: elu with a continuous derivative."""
-def channel_shuffle(input, groups) -> Any:
+def channel_shuffle(input, groups) -> Tensor:
     """Cuts the channels of `[n, channels, …]` into `groups` and interleaves these."""
 @overload
 def conv1d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: builtins.int | Sequence[builtins.int] = 1, padding: builtins.int | Sequence[builtins.int] = 0, dilation: builtins.int | Sequence[builtins.int] = 1, groups: builtins.int = 1) -> Tensor:
@@ -56,7 +67,7 @@ def conv3d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: bu
 @overload
 def conv3d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: builtins.int | Sequence[builtins.int] = 1, padding: str = 'valid', dilation: builtins.int | Sequence[builtins.int] = 1, groups: builtins.int = 1) -> Tensor:
     """Returns the 3-D convolution (cross-correlation) of `input` `[n, c, d, h, w]` or `[c, d, h, w]` with `weight` `[o, c/groups, kd, kh, kw]`, plus `bias` `[o]`. Sizes are as for `conv2d`."""
-def conv_tbc(input, weight, bias, pad=0) -> Any:
+def conv_tbc(input, weight, bias, pad=0) -> Tensor:
     """Returns the 1-D convolution of `input` `[t, n, c]` with `weight` `[k, c, o]`: `[t', n, o]`."""
 def conv_transpose1d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: builtins.int | Sequence[builtins.int] = 1, padding: builtins.int | Sequence[builtins.int] = 0, output_padding: builtins.int | Sequence[builtins.int] = 0, groups: builtins.int = 1, dilation: builtins.int | Sequence[builtins.int] = 1) -> Tensor:
     """Returns the transposed 1-D convolution of `input` `[n, c, l]` or `[c, l]` with `weight` `[c, o/groups, k]`, plus `bias` `[o]`: the gradient of `conv1d` in its input."""
@@ -64,103 +75,135 @@ def conv_transpose2d(input: Tensor, weight: Tensor, bias: Tensor | None = None, 
     """Returns the transposed 2-D convolution of `input` `[n, c, h, w]` or `[c, h, w]` with `weight` `[c, o/groups, kh, kw]`, plus `bias` `[o]`: the gradient of `conv2d` in its input. Sizes are as for `conv_transpose1d`."""
 def conv_transpose3d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: builtins.int | Sequence[builtins.int] = 1, padding: builtins.int | Sequence[builtins.int] = 0, output_padding: builtins.int | Sequence[builtins.int] = 0, groups: builtins.int = 1, dilation: builtins.int | Sequence[builtins.int] = 1) -> Tensor:
     """Returns the transposed 3-D convolution of `input` `[n, c, d, h, w]` or `[c, d, h, w]` with `weight` `[c, o/groups, kd, kh, kw]`, plus `bias` `[o]`: the gradient of `conv3d` in its input. Sizes are as for `conv_transpose1d`."""
-from rushlight.nn._functional_losses import cosine_embedding_loss as cosine_embedding_loss
+def cosine_embedding_loss(input1, input2, target, margin=0, size_average=None, reduce=None, reduction='mean') -> Tensor:
+    """Returns `1 - cos` for targets 1 and `max(0, cos - margin)` for targets -1, reduced."""
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: builtins.int = 1, eps: builtins.float = 1e-08) -> Tensor:
     """Returns the cosine of the angle between vectors along `dim`; lengths count as at least `eps`."""
-from rushlight.nn._functional_losses import cross_entropy as cross_entropy
-from rushlight.nn._functional_losses import ctc_loss as ctc_loss
-def dropout(input, p=0.5, training=True, inplace=False, *, seed=None) -> Any:
+def cross_entropy(input, target, weight=None, size_average=None, ignore_index=-100, reduce=None, reduction='mean', label_smoothing=0.0) -> Tensor:
+    """Returns the cross entropy of `target` (classes or probabilities) and the scores `input`."""
+def ctc_loss(log_probs, targets, input_lengths, target_lengths, blank=0, reduction='mean', zero_infinity=False) -> Tensor:
+    """Returns the connectionist temporal classification loss (Graves et al., 2006)."""
+def dropout(input, p=0.5, training=True, inplace=False, *, seed=None) -> Tensor:
     """Sets each element to zero with probability `p` and multiplies the others by `1 / (1 - p)`, if `training`."""
-def dropout1d(input, p=0.5, training=True, inplace=False) -> Any:
+def dropout1d(input, p=0.5, training=True, inplace=False) -> Tensor:
     """Sets each channel of `[n, channels, …]` (1 spatial dimensions) to zero with probability `p`."""
-def dropout2d(input, p=0.5, training=True, inplace=False) -> Any:
+def dropout2d(input, p=0.5, training=True, inplace=False) -> Tensor:
     """Sets each channel of `[n, channels, …]` (2 spatial dimensions) to zero with probability `p`."""
-def dropout3d(input, p=0.5, training=True, inplace=False) -> Any:
+def dropout3d(input, p=0.5, training=True, inplace=False) -> Tensor:
     """Sets each channel of `[n, channels, …]` (3 spatial dimensions) to zero with probability `p`."""
-def elu(input, alpha=1.0, inplace=False) -> Any:
+def elu(input, alpha=1.0, inplace=False) -> Tensor:
     """Returns `x` where it is positive, `alpha * (exp(x) - 1)` elsewhere."""
 def elu_(input: Tensor, alpha: builtins.float = 1.0) -> Tensor:
     """Returns `x` where it is positive, `alpha * (exp(x) - 1)` elsewhere."""
-def embedding(input, weight, padding_idx=None, max_norm=None, norm_type=2.0, scale_grad_by_freq=False, sparse=False) -> Any:
+def embedding(input, weight, padding_idx=None, max_norm=None, norm_type=2.0, scale_grad_by_freq=False, sparse=False) -> Tensor:
     """Returns the rows of `weight` at the positions `input`."""
-def embedding_bag(input, weight, offsets=None, max_norm=None, norm_type=2, scale_grad_by_freq=False, mode='mean', sparse=False, per_sample_weights=None, include_last_offset=False, padding_idx=None) -> Any:
+def embedding_bag(input, weight, offsets=None, max_norm=None, norm_type=2, scale_grad_by_freq=False, mode='mean', sparse=False, per_sample_weights=None, include_last_offset=False, padding_idx=None) -> Tensor:
     """Returns the sum, mean or maximum of the rows of `weight` in each bag."""
-def feature_alpha_dropout(input, p=0.5, training=False, inplace=False) -> Any:
+def feature_alpha_dropout(input, p=0.5, training=False, inplace=False) -> Tensor:
     """As `alpha_dropout`, for whole channels of `[n, channels, …]`."""
 def fold(input: Tensor, output_size: builtins.int | Sequence[builtins.int], kernel_size: builtins.int | Sequence[builtins.int], dilation: builtins.int | Sequence[builtins.int] = 1, padding: builtins.int | Sequence[builtins.int] = 0, stride: builtins.int | Sequence[builtins.int] = 1) -> Tensor:
     """Returns images `[n, c, h, w]` of size `output_size` in which the columns `[n, c * kh * kw, patches]` are added up: PyTorch's `nn.functional.fold`, the transposed map of `im2col`."""
-from rushlight.nn._functional_pooling import fractional_max_pool2d as fractional_max_pool2d
-from rushlight.nn._functional_pooling import fractional_max_pool2d_with_indices as fractional_max_pool2d_with_indices
-from rushlight.nn._functional_pooling import fractional_max_pool3d as fractional_max_pool3d
-from rushlight.nn._functional_pooling import fractional_max_pool3d_with_indices as fractional_max_pool3d_with_indices
-from rushlight.nn._functional_losses import gaussian_nll_loss as gaussian_nll_loss
+def fractional_max_pool2d(input, kernel_size, output_size=None, output_ratio=None, return_indices=False, _random_samples=None) -> Any:
+    """Returns maxima of windows at random places (Graham, 2014), `output_size` or a fraction of the input's."""
+def fractional_max_pool2d_with_indices(input, kernel_size, output_size=None, output_ratio=None, return_indices=False, _random_samples=None) -> Any:
+    """As `fractional_max_pool2d`, and the position of each maximum in its plane."""
+def fractional_max_pool3d(input, kernel_size, output_size=None, output_ratio=None, return_indices=False, _random_samples=None) -> Any:
+    """Returns maxima of windows at random places, `output_size` or a fraction of the input's."""
+def fractional_max_pool3d_with_indices(input, kernel_size, output_size=None, output_ratio=None, return_indices=False, _random_samples=None) -> Any:
+    """As `fractional_max_pool3d`, and the position of each maximum in its volume."""
+def gaussian_nll_loss(input, target, var, full=False, eps=1e-06, reduction='mean') -> Tensor:
+    """Returns the negative log likelihood of `target` under normal distributions of mean `input`, reduced."""
 def gelu(input: Tensor, *, approximate: str = 'none') -> Tensor:
     """Returns `x Φ(x)`, where Φ is the normal distribution function; with `approximate='tanh'`, `x (1 + tanh(√(2/π) (x + 0.044715 x³))) / 2`."""
 def glu(input: Tensor, dim: builtins.int = -1) -> Tensor:
     """Returns `a * sigmoid(b)`, where `a` and `b` are the halves of `input` along `dim`."""
-from rushlight.nn._functional_sampling import grid_sample as grid_sample
+def grid_sample(input, grid, mode='bilinear', padding_mode='zeros', align_corners=None) -> Tensor:
+    """Returns `input` `[n, c, h, w]` (or with a depth) at the places `grid` `[n, h', w', 2]` in `[-1, 1]`, x before y."""
 def group_norm(input: Tensor, num_groups: builtins.int, weight: Tensor | None = None, bias: Tensor | None = None, eps: builtins.float = 1e-05) -> Tensor:
     """Cuts the channels (dimension 1) into `num_groups` groups and brings each, with all that follows, to mean zero and variance one; then multiplies each channel by its `weight` and adds its `bias`."""
-def gumbel_softmax(logits, tau=1, hard=False, eps=1e-10, dim=-1) -> Any:
+def gumbel_softmax(logits, tau=1, hard=False, eps=1e-10, dim=-1) -> Tensor:
     """Returns samples of the Gumbel-softmax distribution of temperature `tau`."""
 def hardshrink(input: Tensor, lambd: builtins.float = 0.5, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
     """Returns 0 where `|x| <= lambd`, `x` elsewhere."""
-def hardsigmoid(input, inplace=False) -> Any:
+def hardsigmoid(input, inplace=False) -> Tensor:
     """Returns `min(max(0, x + 3), 6) / 6`."""
-def hardswish(input, inplace=False) -> Any:
+def hardswish(input, inplace=False) -> Tensor:
     """Returns `x * min(max(0, x + 3), 6) / 6`."""
-def hardtanh(input, min_val=-1.0, max_val=1.0, inplace=False) -> Any:
+def hardtanh(input, min_val=-1.0, max_val=1.0, inplace=False) -> Tensor:
     """Returns `x` limited to `[min_val, max_val]`."""
 def hardtanh_(input: Tensor, min_val: builtins.float = -1.0, max_val: builtins.float = 1.0) -> Tensor:
     """Returns `x` limited to `[min_val, max_val]`; its gradient is 0 at the ends and beyond."""
-from rushlight.nn._functional_losses import hinge_embedding_loss as hinge_embedding_loss
-from rushlight.nn._functional_losses import huber_loss as huber_loss
+def hinge_embedding_loss(input, target, margin=1.0, size_average=None, reduce=None, reduction='mean') -> Tensor:
+    """Returns `input` for targets 1 and `max(0, margin - input)` for targets -1, reduced."""
+def huber_loss(input, target, reduction='mean', delta=1.0, weight=None) -> Tensor:
+    """Returns `0.5 d²` where the difference d is below `delta`, else `delta (|d| - 0.5 delta)`, reduced."""
 def instance_norm(input: Tensor, running_mean: Tensor | None = None, running_var: Tensor | None = None, weight: Tensor | None = None, bias: Tensor | None = None, use_input_stats: builtins.bool = True, momentum: builtins.float = 0.1, eps: builtins.float = 1e-05) -> Tensor:
     """Brings each channel of each instance to mean zero and variance one over the spatial dimensions, then multiplies by `weight` and adds `bias`. The running statistics are averages over the batch; without `use_input_stats` they normalise."""
 def interpolate(input: Tensor, size: builtins.int | Sequence[builtins.int] | None = None, scale_factor: Sequence[builtins.float] | None = None, mode: str = 'nearest', align_corners: builtins.bool | None = None, recompute_scale_factor: builtins.bool | None = None, antialias: builtins.bool = False) -> Tensor:
     """Returns `input` `[n, c, spatial…]` with its one to three spatial dimensions brought to `size`, or multiplied by `scale_factor`."""
-from rushlight.nn._functional_losses import kl_div as kl_div
-from rushlight.nn._functional_losses import l1_loss as l1_loss
+def kl_div(input, target, size_average=None, reduce=None, reduction='mean', log_target=False) -> Tensor:
+    """Returns the Kullback-Leibler divergence of `target` from `exp(input)`; `'batchmean'` divides by the batch."""
+def l1_loss(input, target, size_average=None, reduce=None, reduction='mean', weight=None) -> Tensor:
+    """Returns the absolute difference, times `weight`, reduced."""
 def layer_norm(input: Tensor, normalized_shape: builtins.int | Sequence[builtins.int], weight: Tensor | None = None, bias: Tensor | None = None, eps: builtins.float = 1e-05) -> Tensor:
     """Brings the last dimensions, whose sizes are `normalized_shape`, to mean zero and variance one (biased, plus `eps`), then multiplies by `weight` and adds `bias`, both of `normalized_shape`."""
-def leaky_relu(input, negative_slope=0.01, inplace=False) -> Any:
+def leaky_relu(input, negative_slope=0.01, inplace=False) -> Tensor:
     """Returns `x` where it is positive, `negative_slope * x` elsewhere."""
 def leaky_relu_(input: Tensor, negative_slope: builtins.float = 0.01) -> Tensor:
     """Returns `x` where it is positive, `negative_slope * x` elsewhere."""
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Returns `input @ weightᵀ + bias` for `input` `[…, in]`, `weight` `[out, in]` or `[in]`, and `bias` `[out]`."""
-def linear_cross_entropy(input, linear_weight, target, *, linear_bias=None, weight=None, reduction='mean', ignore_index=None, label_smoothing=0.0, options=None) -> Any:
+def linear_cross_entropy(input, linear_weight, target, *, linear_bias=None, weight=None, reduction='mean', ignore_index=None, label_smoothing=0.0, options=None) -> Tensor:
     """Returns the cross entropy of `target` and the scores `linear(input, linear_weight, linear_bias)`."""
-def local_response_norm(input, size, alpha=0.0001, beta=0.75, k=1.0) -> Any:
+def local_response_norm(input, size, alpha=0.0001, beta=0.75, k=1.0) -> Tensor:
     """Divides by `(k + alpha * mean of the squares over size neighbouring channels)^beta`."""
-def log_softmax(input, dim=None, _stacklevel=3, dtype=None) -> Any:
+def log_softmax(input, dim=None, _stacklevel=3, dtype=None) -> Tensor:
     """Returns the logarithm of the softmax along `dim`; `dtype` converts first."""
 def logsigmoid(input: Tensor) -> Tensor:
     """Returns `log(sigmoid(x))`, without overflow or cancellation."""
-from rushlight.nn._functional_pooling import lp_pool1d as lp_pool1d
-from rushlight.nn._functional_pooling import lp_pool2d as lp_pool2d
-from rushlight.nn._functional_pooling import lp_pool3d as lp_pool3d
-from rushlight.nn._functional_losses import margin_ranking_loss as margin_ranking_loss
-from rushlight.nn._functional_pooling import max_pool1d as max_pool1d
-from rushlight.nn._functional_pooling import max_pool1d_with_indices as max_pool1d_with_indices
-from rushlight.nn._functional_pooling import max_pool2d as max_pool2d
-from rushlight.nn._functional_pooling import max_pool2d_with_indices as max_pool2d_with_indices
-from rushlight.nn._functional_pooling import max_pool3d as max_pool3d
-from rushlight.nn._functional_pooling import max_pool3d_with_indices as max_pool3d_with_indices
-from rushlight.nn._functional_pooling import max_unpool1d as max_unpool1d
-from rushlight.nn._functional_pooling import max_unpool2d as max_unpool2d
-from rushlight.nn._functional_pooling import max_unpool3d as max_unpool3d
-def mish(input, inplace=False) -> Any:
+def lp_pool1d(input, norm_type, kernel_size, stride=None, ceil_mode=False) -> Tensor:
+    """Returns the `norm_type`-norms of windows over the last dimension, without taking absolute values."""
+def lp_pool2d(input, norm_type, kernel_size, stride=None, ceil_mode=False) -> Tensor:
+    """Returns the `norm_type`-norms of windows over the last two dimensions, without taking absolute values."""
+def lp_pool3d(input, norm_type, kernel_size, stride=None, ceil_mode=False) -> Tensor:
+    """Returns the `norm_type`-norms of windows over the last three dimensions, without taking absolute values."""
+def margin_ranking_loss(input1, input2, target, margin=0, size_average=None, reduce=None, reduction='mean') -> Tensor:
+    """Returns `max(0, -target * (input1 - input2) + margin)`, reduced."""
+def max_pool1d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False) -> Any:
+    """Returns the maxima of 1-D windows, and their positions if `return_indices`."""
+def max_pool1d_with_indices(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False) -> Any:
+    """As `max_pool1d`, and the position of each maximum in its channel."""
+def max_pool2d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False) -> Any:
+    """Returns the maxima of 2-D windows, and their positions if `return_indices`."""
+def max_pool2d_with_indices(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False) -> Any:
+    """As `max_pool2d`, and the position of each maximum in its channel."""
+def max_pool3d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False) -> Any:
+    """Returns the maxima of 3-D windows, and their positions if `return_indices`."""
+def max_pool3d_with_indices(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False) -> Any:
+    """As `max_pool3d`, and the position of each maximum in its channel."""
+def max_unpool1d(input, indices, kernel_size, stride=None, padding=0, output_size=None) -> Tensor:
+    """Returns zeros with the values of `input` where `max_pool1d` found them."""
+def max_unpool2d(input, indices, kernel_size, stride=None, padding=0, output_size=None) -> Tensor:
+    """Returns zeros with the values of `input` where `max_pool2d` found them."""
+def max_unpool3d(input, indices, kernel_size, stride=None, padding=0, output_size=None) -> Tensor:
+    """Returns zeros with the values of `input` where `max_pool3d` found them."""
+def mish(input, inplace=False) -> Tensor:
     """Returns `x * tanh(softplus(x))`."""
-from rushlight.nn._functional_losses import mse_loss as mse_loss
-from rushlight.nn._functional_attention import multi_head_attention_forward as multi_head_attention_forward
-from rushlight.nn._functional_losses import multi_margin_loss as multi_margin_loss
-from rushlight.nn._functional_losses import multilabel_margin_loss as multilabel_margin_loss
-from rushlight.nn._functional_losses import multilabel_soft_margin_loss as multilabel_soft_margin_loss
-def native_channel_shuffle(input, groups) -> Any:
+def mse_loss(input, target, size_average=None, reduce=None, reduction='mean', weight=None) -> Tensor:
+    """Returns the squared difference, times `weight`, reduced."""
+def multi_head_attention_forward(query, key, value, embed_dim_to_check, num_heads, in_proj_weight, in_proj_bias, bias_k, bias_v, add_zero_attn, dropout_p, out_proj_weight, out_proj_bias, training=True, key_padding_mask=None, need_weights=True, attn_mask=None, use_separate_proj_weight=False, q_proj_weight=None, k_proj_weight=None, v_proj_weight=None, static_k=None, static_v=None, average_attn_weights=True, is_causal=False) -> Any:
+    """Attends with `num_heads` heads: `query` `[l, n, e]`, `key` `[s, n, …]`, `value` `[s, n, …]`, or without the batch n."""
+def multi_margin_loss(input, target, p=1, margin=1.0, weight=None, size_average=None, reduce=None, reduction='mean') -> Tensor:
+    """Returns the sum over wrong classes of `max(0, margin - x[target] + x[class])^p`, over the number of classes."""
+def multilabel_margin_loss(input, target, size_average=None, reduce=None, reduction='mean') -> Tensor:
+    """Returns the sum over pairs of a right and a wrong class of `max(0, 1 - x[right] + x[wrong])`, over the classes."""
+def multilabel_soft_margin_loss(input, target, weight=None, size_average=None, reduce=None, reduction='mean') -> Tensor:
+    """Returns the mean over classes of the binary cross entropy of `sigmoid(input)` and `target`, reduced."""
+def native_channel_shuffle(input, groups) -> Tensor:
     """Cuts the channels of `[n, channels, …]` into `groups` and interleaves these."""
-from rushlight.nn._functional_losses import nll_loss as nll_loss
-def normalize(input, p=2.0, dim=1, eps=1e-12, out=None) -> Any:
+def nll_loss(input, target, weight=None, size_average=None, ignore_index=-100, reduce=None, reduction='mean') -> Tensor:
+    """Returns the negative log likelihood of the classes `target`, given log-probabilities `input`."""
+def normalize(input, p=2.0, dim=1, eps=1e-12, out=None) -> Tensor:
     """Divides by the `p`-norm over `dim`, or by `eps` where that is larger."""
 def one_hot(tensor: Tensor, num_classes: builtins.int = -1) -> Tensor:
     """Returns, for `input` `[…]` of class numbers, integers `[…, num_classes]` that are 1 at each class and 0 elsewhere. Without `num_classes` (-1) there is one more than the largest class number."""
@@ -168,42 +211,45 @@ def pad(input: Tensor, pad: builtins.int | Sequence[builtins.int], mode: str = '
     """Returns `input` with elements added at the ends of its last dimensions, or taken away where a number is negative."""
 def pairwise_distance(x1: Tensor, x2: Tensor, p: builtins.float = 2.0, eps: builtins.float = 1e-06, keepdim: builtins.bool = False) -> Tensor:
     """Returns the `p`-norm of `x1 - x2 + eps` over the last dimension."""
-def pdist(input, p=2.0) -> Any:
+def pdist(input, p=2.0) -> Tensor:
     """Returns the `p`-norm distances of all pairs of rows of a matrix, in the order of the upper triangle."""
 def pixel_shuffle(input: Tensor, upscale_factor: builtins.int) -> Tensor:
     """Returns `input` `[…, c * r², h, w]` as `[…, c, h * r, w * r]`, where `r` is `upscale_factor`: each `r × r` square comes from the same place of `r²` channels."""
 def pixel_unshuffle(input: Tensor, downscale_factor: builtins.int) -> Tensor:
     """Returns `input` `[…, c, h * r, w * r]` as `[…, c * r², h, w]`, where `r` is `downscale_factor`: the inverse of `pixel_shuffle`."""
-from rushlight.nn._functional_losses import poisson_nll_loss as poisson_nll_loss
+def poisson_nll_loss(input, target, log_input=True, full=False, size_average=None, eps=1e-08, reduce=None, reduction='mean') -> Tensor:
+    """Returns the negative log likelihood of counts `target` under Poisson distributions, reduced."""
 def prelu(input: Tensor, weight: Tensor, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
     """Returns `x` where it is positive, `weight * x` elsewhere. `weight` has one element, or one for each channel (dimension 1 of `input`)."""
-def relu(input, inplace=False) -> Any:
+def relu(input, inplace=False) -> Tensor:
     """Returns the positive part of each element."""
-def relu6(input, inplace=False) -> Any:
+def relu6(input, inplace=False) -> Tensor:
     """Returns `min(max(0, x), 6)`."""
 def relu_(input: Tensor) -> Tensor:
     """Returns the positive part of each element, `max(0, x)`."""
 def rms_norm(input: Tensor, normalized_shape: builtins.int | Sequence[builtins.int], weight: Tensor | None = None, eps: builtins.float | None = None) -> Tensor:
     """Divides by the root of the mean square of the last dimensions, whose sizes are `normalized_shape`, then multiplies by `weight`. Without `eps` the dtype's own is added to the mean square."""
-def rrelu(input, lower=0.125, upper=0.3333333333333333, training=False, inplace=False) -> Any:
+def rrelu(input, lower=0.125, upper=0.3333333333333333, training=False, inplace=False) -> Tensor:
     """Returns `x` where it is positive, elsewhere `x` times a slope that is random while `training`."""
 def rrelu_(input: Tensor, lower: builtins.float = 0.125, upper: builtins.float = 0.3333333333333333, training: builtins.bool = False) -> Tensor:
     """Returns `x` where it is positive, and elsewhere `x` times a slope: drawn uniformly from `[lower, upper)` for each element while `training`, else the mean of the two."""
 def scaled_dot_product_attention(query: Tensor, key: Tensor, value: Tensor | Number, attn_mask: Tensor | None = None, dropout_p: builtins.float = 0.0, is_causal: builtins.bool = False, *, scale: builtins.float | None = None, enable_gqa: builtins.bool = False) -> Tensor:
     """Returns `softmax(query @ keyᵀ * scale + attn_mask) @ value` for `query` `[…, l, e]`, `key` `[…, s, e]` and `value` `[…, s, v]`: `[…, l, v]`."""
-def selu(input, inplace=False) -> Any:
+def selu(input, inplace=False) -> Tensor:
     """Returns `scale * elu(x, alpha)` with the self-normalising constants."""
 def selu_(input: Tensor) -> Tensor:
     """Returns `scale * elu(x, alpha)` with the `scale` (1.0507…) and `alpha` (1.6733…) that keep mean and variance through layers (Klambauer et al., 2017)."""
 def sigmoid(input: Tensor, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
     """Returns the logistic function of each element, `1 / (1 + exp(-x))`."""
-def silu(input, inplace=False) -> Any:
+def silu(input, inplace=False) -> Tensor:
     """Returns `x * sigmoid(x)`."""
-from rushlight.nn._functional_losses import smooth_l1_loss as smooth_l1_loss
-from rushlight.nn._functional_losses import soft_margin_loss as soft_margin_loss
-def softmax(input, dim=None, _stacklevel=3, dtype=None) -> Any:
+def smooth_l1_loss(input, target, size_average=None, reduce=None, reduction='mean', beta=1.0) -> Tensor:
+    """Returns `0.5 d² / beta` where the difference d is below `beta`, else `|d| - 0.5 beta`, reduced."""
+def soft_margin_loss(input, target, size_average=None, reduce=None, reduction='mean') -> Tensor:
+    """Returns `log(1 + exp(-target * input))` for targets 1 and -1, reduced."""
+def softmax(input, dim=None, _stacklevel=3, dtype=None) -> Tensor:
     """Returns `exp(input)` scaled to the sum one along `dim`; `dtype` converts first."""
-def softmin(input, dim=None, _stacklevel=3, dtype=None) -> Any:
+def softmin(input, dim=None, _stacklevel=3, dtype=None) -> Tensor:
     """Returns the softmax of `-input` along `dim`; `dtype` converts first."""
 def softplus(input: Tensor, beta: builtins.float = 1.0, threshold: builtins.float = 20.0) -> Tensor:
     """Returns `log(1 + exp(beta * x)) / beta`, and `x` itself where `beta * x` is above `threshold`."""
@@ -215,17 +261,19 @@ def tanh(input: Tensor, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Te
     """Returns the hyperbolic tangent of each element."""
 def tanhshrink(input: Tensor) -> Tensor:
     """Returns `x - tanh(x)`."""
-def threshold(input, threshold, value, inplace=False) -> Any:
+def threshold(input, threshold, value, inplace=False) -> Tensor:
     """Returns `x` where it is above `threshold`, `value` elsewhere."""
 def threshold_(input: Tensor, threshold: Number, value: Number) -> Tensor:
     """Returns `x` where it is above `threshold`, `value` elsewhere; NaN stays."""
-from rushlight.nn._functional_losses import triplet_margin_loss as triplet_margin_loss
-from rushlight.nn._functional_losses import triplet_margin_with_distance_loss as triplet_margin_with_distance_loss
+def triplet_margin_loss(anchor, positive, negative, margin=1.0, p=2, eps=1e-06, swap=False, size_average=None, reduce=None, reduction='mean') -> Tensor:
+    """Returns `max(0, d(anchor, positive) - d(anchor, negative) + margin)`, reduced."""
+def triplet_margin_with_distance_loss(anchor, positive, negative, *, distance_function=None, margin=1.0, swap=False, reduction='mean') -> Tensor:
+    """As `triplet_margin_loss`, with any function of two tensors as the distance."""
 def unfold(input: Tensor, kernel_size: builtins.int | Sequence[builtins.int], dilation: builtins.int | Sequence[builtins.int] = 1, padding: builtins.int | Sequence[builtins.int] = 0, stride: builtins.int | Sequence[builtins.int] = 1) -> Tensor:
     """Returns the patches of images `[n, c, h, w]` or `[c, h, w]` as columns `[n, c * kh * kw, patches]`: PyTorch's `nn.functional.unfold`."""
-def upsample(input, size=None, scale_factor=None, mode='nearest', align_corners=None) -> Any:
+def upsample(input, size=None, scale_factor=None, mode='nearest', align_corners=None) -> Tensor:
     """Deprecated name of `interpolate`."""
-def upsample_bilinear(input, size=None, scale_factor=None) -> Any:
+def upsample_bilinear(input, size=None, scale_factor=None) -> Tensor:
     """Deprecated: `interpolate` with mode `'bilinear'` and aligned corners."""
-def upsample_nearest(input, size=None, scale_factor=None) -> Any:
+def upsample_nearest(input, size=None, scale_factor=None) -> Tensor:
     """Deprecated: `interpolate` with mode `'nearest'`."""
