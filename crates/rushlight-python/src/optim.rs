@@ -32,12 +32,6 @@ fn optional(list: Option<List>, like: usize) -> PyResult<Vec<Option<Tensor>>> {
     }
 }
 
-/// Raises a step counter; gives the new count.
-fn advance(step: &Tensor) -> Result<f64> {
-    step.try_add_(1)?;
-    step.try_item()
-}
-
 /// Runs `update(i, parameter, gradient)` for each parameter, without recording.
 fn for_each(
     py: Python<'_>,
@@ -112,7 +106,7 @@ fn _optim_adam(
     let (means, squares) = (tensors(exp_avgs, n)?, tensors(exp_avg_sqs, n)?);
     let (largest, steps) = (optional(max_exp_avg_sqs, n)?, tensors(steps, n)?);
     for_each(py, params, grads, |i, p, g| {
-        optim::adam_update(p, g, [&means[i], &squares[i]], largest[i].as_ref(), advance(&steps[i])?, &o, decoupled)
+        optim::adam_update(p, g, [&means[i], &squares[i]], largest[i].as_ref(), optim::advance(&steps[i])?, &o, decoupled)
     })
 }
 
@@ -139,7 +133,7 @@ fn _optim_rmsprop(
     let (squares, steps) = (tensors(square_avgs, n)?, tensors(steps, n)?);
     let (buffers, means) = (optional(momentum_buffers, n)?, optional(grad_avgs, n)?);
     for_each(py, params, grads, |i, p, g| {
-        advance(&steps[i])?;
+        optim::advance(&steps[i])?;
         optim::rmsprop_update(p, g, &squares[i], buffers[i].as_ref(), means[i].as_ref(), &o)
     })
 }
@@ -162,7 +156,7 @@ fn _optim_adagrad(
     let n = params.len();
     let o = AdagradOptions { lr, lr_decay, weight_decay, initial_accumulator_value: 0.0, eps, maximize };
     let (sums, steps) = (tensors(sums, n)?, tensors(steps, n)?);
-    for_each(py, params, grads, |i, p, g| optim::adagrad_update(p, g, &sums[i], advance(&steps[i])?, &o))
+    for_each(py, params, grads, |i, p, g| optim::adagrad_update(p, g, &sums[i], optim::advance(&steps[i])?, &o))
 }
 
 /// Adds the functions to the module.

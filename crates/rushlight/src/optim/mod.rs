@@ -272,3 +272,15 @@ pub(crate) fn load_like(state: &State, name: &str, param: &Tensor) -> Result<Ten
         crate::ops::copy(&crate::ops::to_dtype(t, param.dtype())?)
     })
 }
+
+/// Raises a step counter, a tensor of one element as PyTorch's states have it; gives the new count.
+///
+/// # Errors
+/// If there is not exactly one element.
+pub fn advance(step: &Tensor) -> Result<f64> {
+    let count = step.try_item::<f64>()? + 1.0;
+    let mut k = crate::ops::Pointwise::new();
+    let new = k.constant(count, step.dtype());
+    k.run_into(&[(new, step)])?;
+    Ok(count)
+}
