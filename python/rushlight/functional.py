@@ -142,3 +142,92 @@ def tensordot(a, b, dims=2, out=None):
         left, right = ((d,) if isinstance(d, int) else tuple(d) for d in dims)
         result = _f["tensordot"](a, b, left, right)
     return result if out is None else out.copy_(result)
+
+
+# ---- distinct elements, positions, differences --------------------------------------------------------------------------------------
+
+
+def _asked(results, return_inverse, return_counts):
+    """Of values, inverse and counts: those asked for, alone or as a tuple."""
+    found = [r for r, wanted in zip(results, (True, return_inverse, return_counts)) if wanted]
+    return found[0] if len(found) == 1 else tuple(found)
+
+
+@_public
+def unique(input, sorted=True, return_inverse=False, return_counts=False, dim=None):
+    """The distinct elements in rising order, or with `dim` the distinct slices; where each one went, and how often it occurs, if asked."""
+    if dim is None:
+        results = _f["_unique2"](input, sorted, return_inverse, return_counts)
+    else:
+        results = _f["unique_dim"](input, dim, sorted, return_inverse, return_counts)
+    return _asked(results, return_inverse, return_counts)
+
+
+@_public
+def unique_consecutive(input, return_inverse=False, return_counts=False, dim=None):
+    """The elements, or slices along `dim`, that differ from the one before."""
+    return _asked(_f["unique_consecutive"](input, return_inverse, return_counts, dim), return_inverse, return_counts)
+
+
+@_public
+def unravel_index(indices, shape):
+    """The coordinates, a tensor for each dimension, of row-major positions in a tensor of `shape`."""
+    if indices.is_floating_point() or indices.dtype == _C.bool:
+        raise TypeError(f"expected 'indices' to be integer dtype, but got {str(indices.dtype).replace('rushlight', 'torch')}")
+    sizes = (shape,) if isinstance(shape, int) else tuple(int(n) for n in shape)
+    if any(n < 0 for n in sizes):
+        raise ValueError(f"'shape' cannot have negative values, but got {tuple(sizes)}")
+    coordinates = []
+    for n in reversed(sizes):
+        coordinates.append(indices % n)
+        indices = indices // n
+    return tuple(reversed(coordinates))
+
+
+@_public
+def gradient(input, *, spacing=1, dim=None, edge_order=1):
+    """The derivative along each dimension of `dim` (all for None), from differences of second order; at the ends of order `edge_order`.
+
+    `spacing`: a number, a number for each dimension, or a vector of coordinates for each.
+    """
+    if edge_order not in (1, 2):
+        raise RuntimeError("torch.gradient only supports edge_order=1 and edge_order=2.")
+    dims = range(input.dim()) if dim is None else (dim,) if isinstance(dim, int) else tuple(dim)
+    steps = list(spacing) if isinstance(spacing, (list, tuple)) else [spacing] * len(dims)
+    if len(steps) != len(dims):
+        raise RuntimeError(
+            f"torch.gradient expected spacing to be unspecified, a scalar, or a list of length equal to 'self.dim() = {input.dim()}', "
+            f"since dim argument was not given, but got a list of length {len(steps)}"
+        )
+    return tuple(_gradient_along(input, d, h, edge_order) for d, h in zip(dims, steps))
+
+
+def _gradient_along(x, d, h, edge_order):
+    n = x.size(d)
+    if n < edge_order + 1:
+        raise RuntimeError("torch.gradient expected each dimension size to be at least edge_order+1")
+
+    def part(start, count, of=x):
+        return of.narrow(d, start, count)
+
+    if isinstance(h, Tensor) and h.dim() == 1:
+        if h.numel() != n:
+            raise RuntimeError(
+                f"torch.gradient expected each element of 'coordinates' to have the same size as the dimension, but got {h.numel()} and {n}"
+            )
+        gaps = h.diff().reshape([-1 if i == d % x.dim() else 1 for i in range(x.dim())])
+    else:
+        gaps = _f["ones"]([n - 1 if i == d % x.dim() else 1 for i in range(x.dim())], dtype=_f["mul"](x, 1.0).dtype) * h
+    slopes = x.diff(dim=d) / gaps
+    first, last = part(0, 1, slopes), part(n - 2, 1, slopes)
+    if n == 2:
+        return _f["cat"]([first, last], d)
+    before, after = part(0, n - 2, gaps), part(1, n - 2, gaps)
+    left, right = part(0, n - 2, slopes), part(1, n - 2, slopes)
+    # The slope at the middle of three points of a parabola: the neighbouring slopes, each weighed by the other's gap.
+    inner = (left * after + right * before) / (before + after)
+    if edge_order == 2:
+        # The parabola through the last three points is continued to the end.
+        first = 2 * first - part(0, 1, inner)
+        last = 2 * last - part(n - 3, 1, inner)
+    return _f["cat"]([first, inner, last], d)

@@ -64,6 +64,7 @@ fn dtypes(class: DTypes) -> &'static str {
         DTypes::Number => "numbers",
         DTypes::Float => "floats; others promote",
         DTypes::FloatOnly => "floats",
+        DTypes::Wide => "float32, float64",
         DTypes::Integral => "integers, bool",
     }
 }

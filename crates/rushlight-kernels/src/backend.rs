@@ -311,6 +311,29 @@ pub enum KernelId {
     },
 }
 
+/// What is done with each matrix of a batch. `A` is `ins[0]`, of shape `[batch…, m, n]`; batches are equal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DenseOp {
+    /// `outs = [L, info]`: `A = L Lᵀ`, from A's lower triangle. `info: [batch…]` (i32) is 0, or the order of the first leading minor that is not positive.
+    Cholesky,
+    /// `outs = [LU, pivots, info]`: `P A = L U` in one matrix, as LAPACK has it. `pivots: [batch…, min(m, n)]` (i32) count from 1; `info: [batch…]` (i32) is 0,
+    /// or the number of the first zero on U's diagonal.
+    Lu,
+    /// `ins = [A, B]`, `outs = [X]`: `A X = B` for a triangular A.
+    Triangular {
+        /// Which triangle of A counts.
+        upper: bool,
+        /// The diagonal is taken to be ones.
+        unit: bool,
+    },
+    /// `outs = [Q, R]`: `A = Q R`; Q has `min(m, n)` columns, or `m`.
+    Qr,
+    /// `outs = [values, vectors]`: rising eigenvalues, and eigenvectors as columns, of a symmetric matrix, from A's lower triangle.
+    Eigh,
+    /// `outs = [U, S, Vᵀ]`: `A = U S Vᵀ`, falling singular values; U has `min(m, n)` columns and Vᵀ as many rows, or both are square.
+    Svd,
+}
+
 /// The kernel families.
 pub trait Backend: Send + Sync {
     /// Uninitialised memory.
@@ -355,6 +378,13 @@ pub trait Backend: Send + Sync {
     fn sort(&self, x: View, dim: usize, descending: bool, values: &mut ViewMut, indices: &mut ViewMut) -> Result<()>;
     /// The `k` (size of `dim` in the outputs) largest or smallest along `dim`, best first.
     fn topk(&self, x: View, dim: usize, largest: bool, values: &mut ViewMut, indices: &mut ViewMut) -> Result<()>;
+
+    /// How many elements of the sorted lines (along the last dimension) lie below each of `values`; with `right`, below or at it. NaN is above all.
+    /// `sorted` has one line, or the leading dimensions of `values` and `out` (i64). All views are contiguous.
+    fn search(&self, sorted: View, values: View, right: bool, out: &mut ViewMut) -> Result<()>;
+
+    /// Factorisations of f32 and f64 matrices. All views are contiguous, and no output is an input.
+    fn dense(&self, op: DenseOp, ins: &[View], outs: &mut [ViewMut]) -> Result<()>;
 
     /// Pooling over `[planes, spatial…]` views.
     fn window(&self, op: &WindowOp, ins: &[View], outs: &mut [ViewMut]) -> Result<()>;

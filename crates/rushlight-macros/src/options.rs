@@ -6,7 +6,7 @@ use syn::punctuated::Punctuated;
 use syn::{Error, Ident, LitStr, Result, Token, bracketed, parenthesized};
 
 const FLAGS: [&str; 7] = ["inplace", "view", "nn", "nondiff", "property", "function", "random"];
-const DTYPES: [&str; 5] = ["any", "number", "float", "float_only", "integral"];
+const DTYPES: [&str; 6] = ["any", "number", "float", "float_only", "wide", "integral"];
 const PAIRS: [&str; 7] = ["name", "rust", "overload", "alias", "returns", "samples", "errors"];
 
 /// The parsed arguments of `#[op]`.
@@ -35,6 +35,7 @@ impl Options {
             Some("any") => "Any",
             Some("number") => "Number",
             Some("float_only") => "FloatOnly",
+            Some("wide") => "Wide",
             Some("integral") => "Integral",
             _ => "Float",
         };

@@ -454,6 +454,7 @@ fn dtypes(class: DTypes) -> &'static [DType] {
         DTypes::Number => &[U8, I8, I16, I32, I64, F16, BF16, F32, F64],
         DTypes::Float => &DType::ALL,
         DTypes::FloatOnly => &[F16, BF16, F32, F64],
+        DTypes::Wide => &[F32, F64],
         DTypes::Integral => &[Bool, U8, I8, I16, I32, I64],
     }
 }

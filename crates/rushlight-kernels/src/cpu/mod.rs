@@ -5,6 +5,7 @@
 //! Must not live here: promotion, broadcasting and shape errors (one floor up).
 
 pub mod conv;
+pub mod dense;
 pub mod index;
 pub mod matmul;
 pub mod norm;
@@ -16,6 +17,7 @@ mod rows;
 #[cfg(test)]
 mod samples;
 pub mod scan;
+pub mod search;
 pub mod simd;
 pub mod sort;
 pub mod tile;
@@ -75,6 +77,12 @@ impl Backend for Cpu {
     }
     fn topk(&self, x: View, dim: usize, largest: bool, values: &mut ViewMut, indices: &mut ViewMut) -> Result<()> {
         sort::topk(x, dim, largest, values, indices)
+    }
+    fn search(&self, sorted: View, values: View, right: bool, out: &mut ViewMut) -> Result<()> {
+        search::search(sorted, values, right, out)
+    }
+    fn dense(&self, op: DenseOp, ins: &[View], outs: &mut [ViewMut]) -> Result<()> {
+        dense::dense(op, ins, outs)
     }
     fn window(&self, op: &WindowOp, ins: &[View], outs: &mut [ViewMut]) -> Result<()> {
         window::window(op, ins, outs)

@@ -84,6 +84,8 @@ pub enum DTypes {
     Float,
     /// Floats only, without promotion (most of `nn`).
     FloatOnly,
+    /// Single and double precision only (factorisations of matrices).
+    Wide,
     /// Integers and bool.
     Integral,
 }

@@ -41,6 +41,7 @@ pub mod dropouts;
 pub mod einsum;
 pub mod extremes;
 pub mod fill;
+pub mod histogram;
 pub mod index;
 pub mod indexing;
 pub mod join;
@@ -53,6 +54,7 @@ pub mod patches;
 pub mod permute;
 pub mod pointwise;
 pub mod pool;
+pub mod quantiles;
 pub mod random;
 pub mod recurrent;
 pub mod reduce;
@@ -70,6 +72,7 @@ pub mod strided;
 pub mod ternary;
 pub mod triangle;
 pub mod trigonometry;
+pub mod unique;
 pub mod view;
 
 families![
@@ -88,6 +91,7 @@ families![
     einsum,
     extremes,
     fill,
+    histogram,
     index,
     indexing,
     join,
@@ -100,6 +104,7 @@ families![
     permute,
     pointwise,
     pool,
+    quantiles,
     random,
     recurrent,
     reduce,
@@ -117,6 +122,7 @@ families![
     ternary,
     triangle,
     trigonometry,
+    unique,
     view
 ];
 
