@@ -8,7 +8,7 @@
 //! otherwise overlaps no input.
 
 use crate::cpu::random::Generator;
-use crate::{Buffer, DType, Error, Layout, Program, Result, Scalar};
+use crate::{Buffer, DType, Error, Inst, Layout, Program, Result, Scalar};
 use std::marker::PhantomData;
 
 /// A strided view that a kernel reads.
@@ -341,6 +341,12 @@ pub trait Backend: Send + Sync {
 
     /// Runs `program` for every element. All views have one shape. Outputs may each be exactly an input.
     fn pointwise(&self, program: &Program, ins: &[View], outs: &mut [ViewMut]) -> Result<()>;
+
+    /// [`Backend::pointwise`] for the program that is just `inst`, on all of `ins` in order: on small views, building and checking a program
+    /// would cost more than running it.
+    fn instruction(&self, inst: Inst, ins: &[View], out: &mut ViewMut) -> Result<()> {
+        self.pointwise(&Program::of(inst, ins.iter().map(|x| x.dtype)), ins, std::slice::from_mut(out))
+    }
 
     /// Reduces `x` over `dims` (sorted, distinct). `out` has x's rank, with size one at each of `dims`. `out.dtype` is x's,
     /// i64 for ArgMin and ArgMax, bool for All and Any. For one dim or all dims positions count row-major.

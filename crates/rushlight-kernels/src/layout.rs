@@ -112,6 +112,17 @@ impl Layout {
         }
         true
     }
+    /// Whether it is [`Layout::contiguous`] of its shape, to the last stride: that of a new tensor.
+    #[inline]
+    pub fn is_new(&self) -> bool {
+        let mut expected = 1isize;
+        self.offset == 0
+            && self.shape.iter().zip(&self.strides).rev().all(|(&d, &s)| {
+                let fits = s == expected;
+                expected = expected.saturating_mul(d.max(1) as isize);
+                fits
+            })
+    }
     /// Lowest and one-past-highest element touched, or `None` when empty.
     pub fn span(&self) -> Option<(usize, usize)> {
         if self.numel() == 0 {

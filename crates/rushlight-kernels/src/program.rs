@@ -43,6 +43,21 @@ impl Program {
     pub fn new() -> Program {
         Program::default()
     }
+    /// The program that is just `inst`, on operands of `dtypes` in order.
+    pub fn of(inst: Inst, dtypes: impl Iterator<Item = DType>) -> Program {
+        let mut program = Program::new();
+        dtypes.enumerate().for_each(|(i, d)| _ = program.load(i, d));
+        let r = match inst {
+            Inst::Load(i) => i as Reg,
+            Inst::Const(value) => program.constant(value, value.dtype()),
+            Inst::Un(op, a) => program.un(op, a),
+            Inst::Bin(op, a, b) => program.bin(op, a, b),
+            Inst::Tern(op, a, b, c) => program.tern(op, a, b, c),
+            Inst::Cast(to, a) => program.cast(to, a),
+        };
+        program.out(r);
+        program
+    }
     #[inline]
     fn push(&mut self, inst: Inst, dtype: DType) -> Reg {
         self.insts.push(inst);

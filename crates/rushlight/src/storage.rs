@@ -243,27 +243,25 @@ pub(crate) fn compute(
 /// [`compute`] without waiting: `None` where an operand is being written, or somebody waits to write it. As it never waits, the caller may
 /// hold the operands' other locks, and needs no snapshots of them: half of what a small op would otherwise spend.
 #[allow(unsafe_code)]
-pub(crate) fn compute_at_once<const N: usize>(
+#[inline]
+pub(crate) fn compute_at_once(
     layout: Layout,
     dtype: DType,
-    ins: [&Data; N],
-    kernel: impl FnOnce(&[View; N], &mut ViewMut) -> Result<()>,
+    x: &Data,
+    y: Option<&Data>,
+    kernel: impl FnOnce(&[View], &mut ViewMut) -> Result<()>,
 ) -> Option<Result<Data>> {
-    let guards = ins.map(|d| d.storage.try_guard());
-    if guards.iter().any(Option::is_none) {
-        return None;
-    }
-    let mut views = [None; N];
-    for ((view, guard), d) in views.iter_mut().zip(&guards).zip(ins) {
-        let buffer = &guard.as_ref()?.buffer;
+    #[inline]
+    fn view<'a>(guard: &'a RwLockReadGuard<State>, d: &'a Data) -> Option<View<'a>> {
         // SAFETY: the storage is locked for reading; bools enter only through checked constructors.
-        match unsafe { View::new(buffer, &d.layout, d.dtype) } {
-            Ok(v) => *view = Some(v),
-            Err(e) => return Some(Err(e)),
-        }
+        unsafe { View::new(&guard.buffer, &d.layout, d.dtype) }.ok()
     }
-    let views = views.map(|v| v.expect("every operand has a view"));
-    Some(fresh(layout, dtype, |out| kernel(&views, out)))
+    let first = x.storage.try_guard()?;
+    let vx = view(&first, x)?;
+    let Some(y) = y else { return Some(fresh(layout, dtype, |out| kernel(&[vx], out))) };
+    let second = y.storage.try_guard()?;
+    let vy = view(&second, y)?;
+    Some(fresh(layout, dtype, |out| kernel(&[vx, vy], out)))
 }
 
 /// A new storage for a dense layout, filled by `fill`.

@@ -77,8 +77,12 @@ pub(crate) fn sizes(ints: &[i64]) -> Result<Dims> {
 impl Tensor {
     // ---- making one -------------------------------------------------------------------------------------------------------
 
+    #[inline]
     pub(crate) fn from_data(data: Data) -> Tensor {
-        let auto = Auto::new();
+        Tensor::from_parts(data, Auto::new())
+    }
+    #[inline]
+    pub(crate) fn from_parts(data: Data, auto: Auto) -> Tensor {
         let traits = AtomicU8::new(auto.traits().0);
         Tensor(Arc::new(Inner { data: RwLock::new(data), auto: RwLock::new(auto), traits, binding: AtomicPtr::default() }))
     }
@@ -110,7 +114,10 @@ impl Tensor {
     }
     /// A zero-dim tensor of `value`'s own dtype.
     pub fn scalar<T: Element>(value: T) -> Tensor {
-        Tensor::from_vec(vec![value], [0i64; 0])
+        Tensor::from_data(or_panic(storage::compute(Layout::contiguous(&[]), T::DTYPE, &[], |_, out| {
+            write_first(out, value);
+            Ok(())
+        })))
     }
     /// A number in a tensor's clothes: zero-dim, and of the lowest priority in promotion, as Python numbers are in PyTorch.
     pub fn wrapped_number(value: Scalar) -> Tensor {
@@ -258,15 +265,7 @@ impl Tensor {
     /// # Errors
     /// If there is not exactly one element.
     pub fn try_to_scalar(&self) -> Result<Scalar> {
-        let data = self.data();
-        if data.layout.numel() != 1 {
-            return Err(Error::runtime(format!(
-                "a Tensor with {} elements cannot be converted to Scalar (shape {:?})",
-                data.layout.numel(),
-                data.layout.shape.as_slice()
-            )));
-        }
-        storage::read(&[data], |v| Ok(dispatch!(v[0].dtype, T => first::<T>(&v[0]).to_scalar())))
+        self.data().only_element()
     }
     /// The only element, converted to `T`.
     pub fn try_item<T: Element>(&self) -> Result<T> {
@@ -331,10 +330,30 @@ impl Tensor {
     }
 }
 
+impl Data {
+    /// The only element, or the error that says how many there are.
+    pub(crate) fn only_element(&self) -> Result<Scalar> {
+        if self.layout.numel() != 1 {
+            return Err(Error::runtime(format!(
+                "a Tensor with {} elements cannot be converted to Scalar (shape {:?})",
+                self.layout.numel(),
+                self.layout.shape.as_slice()
+            )));
+        }
+        storage::read(std::slice::from_ref(self), |v| Ok(dispatch!(v[0].dtype, T => first::<T>(&v[0]).to_scalar())))
+    }
+}
+
 #[allow(unsafe_code)]
 fn first<T: Element>(v: &rushlight_kernels::backend::View) -> T {
     // SAFETY: the caller has checked that there is an element.
     unsafe { v.ptr::<T>().read() }
+}
+
+#[allow(unsafe_code)]
+fn write_first<T: Element>(out: &rushlight_kernels::backend::ViewMut, value: T) {
+    // SAFETY: the caller has made the view for a `T`.
+    unsafe { out.ptr::<T>().write(value) }
 }
 
 #[allow(unsafe_code)]

@@ -25,7 +25,7 @@ mod walk;
 pub mod window;
 
 use crate::backend::*;
-use crate::{Buffer, Program, Result, Scalar};
+use crate::{Buffer, Inst, Program, Result, Scalar};
 use random::Generator;
 
 /// The backend that runs on this machine's CPU cores.
@@ -38,6 +38,10 @@ impl Backend for Cpu {
     }
     fn pointwise(&self, program: &Program, ins: &[View], outs: &mut [ViewMut]) -> Result<()> {
         tile::pointwise(program, ins, outs)
+    }
+    #[inline]
+    fn instruction(&self, inst: Inst, ins: &[View], out: &mut ViewMut) -> Result<()> {
+        tile::instruction(inst, ins, out)
     }
     fn reduce(&self, op: ReduceOp, x: View, dims: &[usize], out: &mut ViewMut) -> Result<()> {
         reduce::reduce(op, x, dims, out)

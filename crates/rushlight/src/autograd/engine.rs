@@ -7,7 +7,6 @@ use super::hooks::LeafHook;
 use super::node::{Edge, Node, OutMeta, describe};
 use super::{Ctx, Grads, is_anomaly_enabled, mode, set_grad_enabled};
 use crate::{Error, Result, Tensor, ops};
-use rushlight_kernels::layout::contiguous_strides;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 
@@ -120,7 +119,7 @@ fn roots(tensors: &[&Tensor], grads: &[Option<&Tensor>], create_graph: bool) -> 
                 )));
             }
             Some(g) => (*g).clone(),
-            None if t.numel() == 1 => ops::ones_like(&t.detach(), None)?,
+            None if t.numel() == 1 => ops::filled(&t.shape(), ONE, t.dtype())?,
             None => {
                 return Err(Error::runtime(format!(
                     "grad can be implicitly created only for scalar outputs; this output has shape {:?}",
@@ -512,7 +511,7 @@ fn deliver(t: &Tensor, g: Tensor, create_graph: bool) -> Result<()> {
     match before {
         None => {
             // A gradient that others may see, or that is spread out in memory, is copied: `grad` is the leaf's own.
-            let own = create_graph || (is_sole_owner(&g) && lies_row_major(&g));
+            let own = create_graph || (is_sole_owner(&g) && g.data_ref().layout.is_new());
             let g = if own { g } else { ops::copy_contiguous(&g)? };
             t.auto_mut().grad = Some(g);
         }
@@ -533,12 +532,6 @@ fn conform(g: Tensor, meta: &OutMeta) -> Result<Tensor> {
     };
     let g = if same_shape { g } else { ops::sum_to(&g, &meta.shape)? };
     if same_dtype { Ok(g) } else { ops::to_dtype(&g, meta.dtype) }
-}
-
-/// Whether its strides are exactly those of a new tensor.
-fn lies_row_major(t: &Tensor) -> bool {
-    let layout = &t.data_ref().layout;
-    layout.offset == 0 && layout.strides == contiguous_strides(&layout.shape)
 }
 
 fn is_sole_owner(t: &Tensor) -> bool {

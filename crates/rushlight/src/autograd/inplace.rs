@@ -5,7 +5,7 @@ use super::node::{BackwardFn, Edge, Node, OutMeta, Part, bury, bury_node};
 use super::view::ViewKind;
 use super::{Save, grad_fn, is_grad_enabled, is_recorded, mode, record};
 use crate::storage::{self, Data};
-use crate::{Error, Layout, Result, Tensor, promote};
+use crate::{Error, Result, Tensor, promote};
 use smallvec::{SmallVec, smallvec};
 use std::sync::Arc;
 
@@ -17,19 +17,20 @@ use std::sync::Arc;
 pub(crate) fn apply(op: &'static str, x: &Tensor, f: impl FnOnce(&Tensor) -> Result<Tensor>) -> Result<()> {
     check(x)?;
     // If nobody else can see x's memory, the result's memory simply takes its place: no copy, and what was saved of the old value stays valid.
-    let data = x.data();
-    let replace = data.layout == Layout::contiguous(&data.layout.shape)
-        && Arc::strong_count(&data.storage) == 2
-        && !data.storage.is_foreign()
-        && data.storage.nbytes() == data.layout.numel() * data.dtype.size();
+    let (replace, before) = {
+        let data = x.data();
+        let replace = data.layout.is_new()
+            && Arc::strong_count(&data.storage) == 2
+            && !data.storage.is_foreign()
+            && data.storage.nbytes() == data.layout.numel() * data.dtype.size();
+        (replace, data.storage.stamp())
+    };
     let old = alias_with_history(x)?;
     {
         let mut auto = old.auto_mut();
         auto.copy_on_save = !replace;
         auto.overwritten_by = op;
     }
-    drop(data);
-    let before = x.stamp();
     let result = f(&old)?;
     let result = fit(op, x, result)?;
     put(x, &result, replace, before)?;
@@ -108,7 +109,7 @@ pub(crate) fn relayout(x: &Tensor, f: impl FnOnce(&Tensor) -> Result<Tensor>) ->
     drop(auto);
     bury_node(gone.0);
     if let Some(view) = gone.1 {
-        bury(Part::View(view));
+        bury(Part::Tensor(view.base));
     }
     Ok(x.clone())
 }
@@ -177,7 +178,7 @@ fn fit(op: &str, x: &Tensor, result: Tensor) -> Result<Tensor> {
             dtype.scalar_type_name()
         )));
     }
-    crate::ops::to_dtype(&result, dtype)
+    if result.dtype() == dtype { Ok(result) } else { crate::ops::to_dtype(&result, dtype) }
 }
 
 /// Puts result's elements where x's are.
@@ -185,7 +186,7 @@ fn put(x: &Tensor, result: &Tensor, replace: bool, before: (u64, u32)) -> Result
     let (old, new) = (x.data(), result.data());
     let same_memory = Arc::ptr_eq(&old.storage, &new.storage);
     if replace && !same_memory {
-        let dense = if new.layout == Layout::contiguous(&new.layout.shape) { new } else { crate::ops::copy_data(&new)? };
+        let dense = if new.layout.is_new() { new } else { crate::ops::copy_data(&new)? };
         dense.storage.succeed(&old.storage);
         *x.data_mut() = dense;
         return Ok(());

@@ -51,7 +51,7 @@ pub(crate) struct Auto {
     /// Which of the node's outputs it is.
     pub(crate) output_nr: usize,
     pub(crate) grad: Option<Tensor>,
-    pub(crate) view: Option<Box<ViewOf>>,
+    pub(crate) view: Option<ViewOf>,
     /// Hooks of a leaf; an intermediate's stand on its node.
     pub(crate) hooks: Vec<(u64, LeafHook)>,
     /// Made under inference mode: it may never be recorded.
@@ -85,7 +85,7 @@ impl Auto {
             node::bury(node::Part::Node(node));
         }
         if let Some(view) = self.view.take() {
-            node::bury(node::Part::View(view));
+            node::bury(node::Part::Tensor(view.base));
         }
         if let Some(grad) = self.grad.take() {
             node::bury(node::Part::Tensor(grad));
@@ -229,10 +229,12 @@ pub(crate) fn record(outputs: &[Tensor], inputs: &[&Tensor], f: impl FnOnce(&Sav
     }
     let backward = f(&Save { outputs, needs });
     let mut outs = SmallVec::new();
+    let mut floats = SmallVec::<[bool; 4]>::new();
     for o in outputs {
-        outs.push(OutMeta::of(o));
+        let meta = OutMeta::of(o);
+        floats.push(meta.dtype.is_float());
+        outs.push(meta);
     }
-    let floats: SmallVec<[bool; 4]> = outs.iter().map(|o: &OutMeta| o.dtype.is_float()).collect();
     let node = Node::new(crate::op::current_op(), edges, outs, backward);
     for (nr, o) in outputs.iter().enumerate().filter(|&(nr, _)| floats[nr]) {
         let mut auto = o.auto_mut();

@@ -1,7 +1,6 @@
 //! The graph: nodes, edges, and how both are dropped without recursion.
 
 use super::hooks::{NodeHook, NodePrehook, TensorHook};
-use super::view::ViewOf;
 use super::{Ctx, Grads};
 use crate::storage::Site;
 use crate::{DType, Dims, Result, Tensor};
@@ -142,15 +141,13 @@ pub(crate) fn describe(site: &Site) -> String {
 // ---- dropping -------------------------------------------------------------------------------------------------------------------
 //
 // A node owns its inputs' nodes, and a saved tensor owns its node: dropped naively, a chain of a million ops recurses a million
-// frames. So whatever could lead to another node is put on this thread's queue, and only the outermost drop empties it.
+// frames. Every such chain passes through an edge of a node or through a tensor, so these two put what they own on this thread's queue
+// when they are dropped, and only the outermost drop empties it.
 
 /// A thing whose drop may reach other nodes.
 #[allow(dead_code, reason = "held for their Drop")]
 pub(crate) enum Part {
-    Edges(SmallVec<[Edge; 2]>),
-    Closure(BackwardFn),
     Node(Arc<Node>),
-    View(Box<ViewOf>),
     Tensor(Tensor),
 }
 
@@ -189,11 +186,10 @@ pub(crate) fn bury_node(node: Option<Arc<Node>>) {
 
 impl Drop for Node {
     fn drop(&mut self) {
-        if self.edges.iter().any(|e| !matches!(e, Edge::None)) {
-            bury(Part::Edges(std::mem::take(&mut self.edges)));
-        }
-        if let Some(f) = self.f.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
-            bury(Part::Closure(f));
+        for edge in &mut self.edges {
+            if let Edge::Node(node, _) = std::mem::replace(edge, Edge::None) {
+                bury(Part::Node(node));
+            }
         }
     }
 }

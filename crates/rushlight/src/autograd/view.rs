@@ -4,7 +4,7 @@
 //! history is out of date; it is rebuilt by replaying the view on the base, which is differentiable like any other op.
 
 use super::node::BackwardFn;
-use super::{Save, enable_grad, is_grad_enabled, mode};
+use super::{Auto, Save, enable_grad, is_grad_enabled, mode};
 use crate::{Error, Layout, Result, Tensor};
 use std::sync::Arc;
 
@@ -52,29 +52,34 @@ pub(crate) fn view_of(
     replay: impl Fn(&Tensor) -> Result<Tensor> + Send + Sync + 'static,
     f: impl FnOnce(&Save) -> BackwardFn,
 ) -> Result<Tensor> {
-    let y = Tensor::from_data(x.data_ref().with_layout(layout)).with_grad([x], f)?;
-    link(&y, x, ViewKind::Single, Arc::new(replay));
-    Ok(y)
+    let data = x.data_ref().with_layout(layout);
+    let view = view_link(x, data.storage.stamp(), ViewKind::Single, || Arc::new(replay));
+    Tensor::from_parts(data, Auto { view, ..Auto::new() }).with_grad([x], f)
 }
 
-/// Notes that `y` is a view of `x`. The base of a view of a view is the first one's base.
+/// Notes that `y` is a view of `x`.
 pub(crate) fn link(y: &Tensor, x: &Tensor, kind: ViewKind, replay: Replay) {
+    if let Some(view) = view_link(x, y.stamp(), kind, || replay) {
+        y.auto_mut().view = Some(view);
+    }
+}
+
+/// What a view of `x` knows. The base of a view of a view is the first one's base.
+fn view_link(x: &Tensor, seen: (u64, u32), kind: ViewKind, replay: impl FnOnce() -> Replay) -> Option<ViewOf> {
     if mode::is_inference() {
-        return;
+        return None;
     }
     let kind = if is_grad_enabled() { kind } else { ViewKind::NoGrad };
     let auto = x.auto();
-    let view = match &auto.view {
-        None => ViewOf { base: x.clone(), replay, seen: y.stamp(), kind, relaid: auto.relaid },
+    Some(match &auto.view {
+        None => ViewOf { base: x.clone(), replay: replay(), seen, kind, relaid: auto.relaid },
         Some(outer) => {
-            let first = outer.replay.clone();
-            let replay: Replay = Arc::new(move |b| replay(&first(b)?));
+            let (first, then) = (outer.replay.clone(), replay());
+            let replay: Replay = Arc::new(move |b| then(&first(b)?));
             let kind = if kind == ViewKind::Single { outer.kind } else { kind };
-            ViewOf { base: outer.base.clone(), replay, seen: y.stamp(), kind, relaid: outer.relaid }
+            ViewOf { base: outer.base.clone(), replay, seen, kind, relaid: outer.relaid }
         }
-    };
-    drop(auto);
-    y.auto_mut().view = Some(Box::new(view));
+    })
 }
 
 /// Whether a tensor without history of its own requires a gradient as a view of a base that does.
@@ -95,7 +100,7 @@ pub(crate) fn refresh(x: &Tensor) -> Result<()> {
     let (base, view) = {
         let auto = x.auto();
         match &auto.view {
-            Some(v) if v.seen != now && v.kind != ViewKind::NoGrad => (v.base.clone(), (**v).clone()),
+            Some(v) if v.seen != now && v.kind != ViewKind::NoGrad => (v.base.clone(), v.clone()),
             _ => return Ok(()),
         }
     };

@@ -190,13 +190,20 @@ pub trait AsInts {
     /// The list.
     fn as_ints(&self) -> Ints;
 }
+/// As `collect`, which is slow for the few integers that a call has.
+#[inline]
+pub(crate) fn ints(list: impl Iterator<Item = i64>) -> Ints {
+    let mut ints = Ints::new();
+    list.for_each(|i| ints.push(i));
+    ints
+}
 macro_rules! as_ints {
     ($($t:ty)*) => {$(
         impl AsInts for $t { fn as_ints(&self) -> Ints { Ints::from_slice(&[*self as i64]) } }
-        impl<const N: usize> AsInts for [$t; N] { fn as_ints(&self) -> Ints { self.iter().map(|&i| i as i64).collect() } }
-        impl AsInts for [$t] { fn as_ints(&self) -> Ints { self.iter().map(|&i| i as i64).collect() } }
-        impl AsInts for Vec<$t> { fn as_ints(&self) -> Ints { self.iter().map(|&i| i as i64).collect() } }
-        impl<const N: usize> AsInts for SmallVec<[$t; N]> { fn as_ints(&self) -> Ints { self.iter().map(|&i| i as i64).collect() } }
+        impl<const N: usize> AsInts for [$t; N] { fn as_ints(&self) -> Ints { ints(self.iter().map(|&i| i as i64)) } }
+        impl AsInts for [$t] { fn as_ints(&self) -> Ints { ints(self.iter().map(|&i| i as i64)) } }
+        impl AsInts for Vec<$t> { fn as_ints(&self) -> Ints { ints(self.iter().map(|&i| i as i64)) } }
+        impl<const N: usize> AsInts for SmallVec<[$t; N]> { fn as_ints(&self) -> Ints { ints(self.iter().map(|&i| i as i64)) } }
     )*};
 }
 as_ints!(i32 i64 isize usize);

@@ -10,6 +10,7 @@ mod call;
 mod mismatch;
 pub mod sample;
 
+pub(crate) use arg::ints;
 pub use arg::{Arg, ArgKind, AsInts, AsOptInts, AsOptScalar, AsTensor, IntoValue, Ints, Value, argument_error};
 pub use call::{Call, Place, current_op, current_site, enter, enter_from};
 

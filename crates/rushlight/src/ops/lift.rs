@@ -7,7 +7,7 @@ use crate::{BinOp, DType, Dims, Error, Layout, Program, Result, Scalar, Tensor, 
 use rushlight_kernels::backend::Backend;
 use rushlight_kernels::cpu::Cpu;
 use rushlight_kernels::layout::{broadcast_shapes, contiguous_strides, copied};
-use rushlight_kernels::{Reg, Strides};
+use rushlight_kernels::{Inst, Reg, Strides};
 use smallvec::SmallVec;
 
 /// The backend of the only device there is so far.
@@ -30,7 +30,11 @@ pub(crate) fn dim(dim: i64, rank: usize) -> Result<usize> {
 
 /// Several dimensions, sorted; `None` or an empty list means all of them. A dimension named twice is an error.
 pub(crate) fn dims(list: Option<&[i64]>, rank: usize) -> Result<Dims> {
-    let Some(list) = list.filter(|l| !l.is_empty()) else { return Ok((0..rank).collect()) };
+    let Some(list) = list.filter(|l| !l.is_empty()) else {
+        let mut all = Dims::new();
+        (0..rank).for_each(|d| all.push(d));
+        return Ok(all);
+    };
     let mut out = Dims::new();
     for &d in list {
         let d = dim(d, rank)?;
@@ -72,8 +76,7 @@ impl Pointwise {
         let dtype = data.dtype;
         self.promotion.add(&data);
         if data.wrapped
-            && data.layout.rank() == 0
-            && let Ok(number) = x.try_to_scalar()
+            && let Ok(number) = data.only_element()
         {
             return self.program.constant(number, dtype);
         }
@@ -263,39 +266,40 @@ pub(crate) fn num(value: impl Into<Scalar>) -> Tensor {
     Tensor::wrapped_number(value.into())
 }
 
-/// The everyday case of an op of one instruction: operands of one shape and one dtype that lie row-major. It skips promotion, broadcasting and
-/// snapshots, and so takes a third of the time. `None` for anything else, and where a lock would have to be waited for.
-fn at_once<const N: usize>(
-    xs: [&Tensor; N],
+/// The everyday case of an op of one instruction: operands of one shape and one dtype, each row-major or a single value. It skips promotion,
+/// broadcasting and snapshots, and so takes a fraction of the time. `None` for anything else, and where a lock would have to be waited for.
+#[inline]
+fn at_once(
+    x: &Tensor,
+    y: Option<&Tensor>,
+    inst: Inst,
     takes: impl Fn(DType) -> bool,
-    inst: impl Fn(&mut Program) -> Reg,
+    result: impl Fn(DType) -> DType,
 ) -> Option<Result<Tensor>> {
-    let guards = xs.map(Tensor::try_data_ref);
-    if guards.iter().any(Option::is_none) {
+    let first = x.try_data_ref()?;
+    let (shape, dtype) = (&first.layout.shape, first.dtype);
+    let plain = |d: &Data| !d.wrapped && (d.layout.is_contiguous() || d.layout.strides.iter().all(|&s| s == 0));
+    if !takes(dtype) || !plain(&first) {
         return None;
     }
-    let ins: [&Data; N] = std::array::from_fn(|i| &**guards[i].as_ref().expect("none is missing"));
-    let (shape, dtype) = (&ins[0].layout.shape, ins[0].dtype);
-    let plain = |d: &&Data| d.dtype == dtype && !d.wrapped && d.layout.shape == *shape && d.layout.is_contiguous();
-    if !takes(dtype) || !ins.iter().all(plain) {
+    let second = match y {
+        Some(y) => Some(y.try_data_ref()?),
+        None => None,
+    };
+    if second.as_ref().is_some_and(|d| d.dtype != dtype || d.layout.shape != *shape || !plain(d)) {
         return None;
     }
-    let mut program = Program::new();
-    for i in 0..N {
-        program.load(i, dtype);
-    }
-    let r = inst(&mut program);
-    program.out(r);
     let layout = Layout { strides: contiguous_strides(shape), shape: copied(shape), offset: 0 };
-    let result = storage::compute_at_once(layout, program.dtype(r), ins, |ins, out| {
-        Cpu.pointwise(&program, ins, std::slice::from_mut(out))
+    let data = storage::compute_at_once(layout, result(dtype), &first, second.as_deref(), |ins, out| {
+        backend().instruction(inst, ins, out)
     })?;
-    Some(result.map(Tensor::from_data))
+    drop((first, second));
+    Some(data.map(Tensor::from_data))
 }
 
 /// `op(x)`; integers go to the default float where `op` takes only floats.
 pub(crate) fn unary(op: UnOp, x: &Tensor) -> Result<Tensor> {
-    if let Some(result) = at_once([x], |d| op.accepts(d), |p| p.un(op, 0)) {
+    if let Some(result) = at_once(x, None, Inst::Un(op, 0), |d| op.accepts(d), |d| op.result(d)) {
         return result;
     }
     let mut k = Pointwise::new();
@@ -307,7 +311,7 @@ pub(crate) fn unary(op: UnOp, x: &Tensor) -> Result<Tensor> {
 
 /// `op(a, b)` in their common dtype; integers go to the default float where `op` takes only floats.
 pub(crate) fn binary(op: BinOp, a: &Tensor, b: &Tensor) -> Result<Tensor> {
-    if let Some(result) = at_once([a, b], |d| op.accepts(d), |p| p.bin(op, 0, 1)) {
+    if let Some(result) = at_once(a, Some(b), Inst::Bin(op, 0, 1), |d| op.accepts(d), |d| op.result(d)) {
         return result;
     }
     let mut k = Pointwise::new();

@@ -3,6 +3,7 @@
 use super::*;
 use crate::autograd::{grad_fn, no_grad};
 use rushlight_kernels::backend::ReduceOp;
+use rushlight_kernels::layout::copied;
 
 const ONE: Scalar = Scalar::Int(1);
 
@@ -11,11 +12,12 @@ ops![sum, sum_dim, mean, mean_dim, prod, prod_dim, nansum, nanmean, logsumexp, c
 /// `op` over `dims` (sorted, distinct); the reduced dimensions stay with size one, or go.
 pub(crate) fn reduce(op: ReduceOp, x: &Tensor, dims: &[usize], keepdim: bool, out: DType) -> Result<Tensor> {
     let data = x.data();
-    let mut shape = data.layout.shape.clone();
+    let mut shape = copied(&data.layout.shape);
     dims.iter().for_each(|&d| shape[d] = 1);
     let mut y = storage::compute(Layout::contiguous(&shape), out, &[data], |ins, out| backend().reduce(op, ins[0], dims, out))?;
     if !keepdim {
-        let kept: Dims = (0..shape.len()).filter(|d| !dims.contains(d)).map(|d| shape[d]).collect();
+        let mut kept = Dims::new();
+        (0..shape.len()).filter(|d| !dims.contains(d)).for_each(|d| kept.push(shape[d]));
         y.layout = Layout::contiguous(&kept);
     }
     Ok(Tensor::from_data(y))
@@ -32,6 +34,31 @@ pub(crate) fn restore(g: &Tensor, dims: &[usize], keepdim: bool) -> Result<Tenso
         return Ok(g.clone());
     }
     dims.iter().try_fold(g.clone(), |g, &d| unsqueeze(&g, d as i64))
+}
+
+/// A sum's way back: `g` repeated along the dimensions `over` of `shape`, as a view. One step for what [`restore`] and `expand` do in several.
+fn spread(g: &Tensor, over: &[usize], keepdim: bool, shape: &[usize]) -> Result<Tensor> {
+    let mut layout = Layout { shape: SmallVec::from_slice(shape), strides: SmallVec::from_elem(0, shape.len()), offset: 0 };
+    {
+        let from = &g.data_ref().layout;
+        layout.offset = from.offset;
+        let kept = (0..shape.len()).filter(|d| !over.contains(d));
+        kept.enumerate().for_each(|(i, d)| layout.strides[d] = from.strides[if keepdim { d } else { i }]);
+    }
+    let (dims, sizes): (Dims, Dims) = (SmallVec::from_slice(over), SmallVec::from_slice(shape));
+    let back = copied(&dims);
+    view_as(
+        g,
+        layout,
+        move |b| spread(b, &dims, keepdim, &sizes),
+        |_| {
+            grad_fn(move |_, g| {
+                let dims = as_i64(&back);
+                // A list of no dimensions would mean all.
+                Ok([Some(if dims.is_empty() { g.clone() } else { sum_dim(g, Some(&dims), keepdim, None)? })])
+            })
+        },
+    )
 }
 
 /// Returns the sum of all elements; integers and bools add up in int64.
@@ -54,7 +81,7 @@ pub fn sum_dim(x: &Tensor, dim: Option<&[i64]>, keepdim: bool, dtype: Option<DTy
     let x = &to_dtype(x, sum_dtype(x, dtype))?;
     let shape = x.shape();
     reduce(ReduceOp::Sum, x, &over, keepdim, x.dtype())?
-        .with_grad([x], |_| grad_fn(move |_, g| Ok([Some(expand_to(&restore(g, &over, keepdim)?, &shape)?)])))
+        .with_grad([x], |_| grad_fn(move |_, g| Ok([Some(spread(g, &over, keepdim, &shape)?)])))
 }
 
 /// Returns the mean of all elements. Only floats have one; `dtype` converts first. Half precision adds up in float32.
@@ -93,9 +120,7 @@ pub fn mean_dim(x: &Tensor, dim: Option<&[i64]>, keepdim: bool, dtype: Option<DT
         let wide = to_dtype(x, to.compute())?;
         to_dtype(&div(&reduce(ReduceOp::Sum, &wide, &over, keepdim, wide.dtype())?, &num(count as f64), None)?, to)?
     };
-    mean.with_grad([x], |_| {
-        grad_fn(move |_, g| Ok([Some(expand_to(&restore(&div(g, &num(count as f64), None)?, &over, keepdim)?, &shape)?)]))
-    })
+    mean.with_grad([x], |_| grad_fn(move |_, g| Ok([Some(spread(&div(g, &num(count as f64), None)?, &over, keepdim, &shape)?)])))
 }
 
 /// Returns the product of all elements; integers and bools multiply in int64.

@@ -33,22 +33,25 @@ pub(crate) fn infer_sizes(shape: &[i64], numel: usize) -> Result<Dims> {
         return Err(Error::runtime(format!("invalid shape dimension {bad}")));
     }
     let known = shape.iter().filter(|&&d| d >= 0).try_fold(1usize, |n, &d| n.checked_mul(d as usize)).ok_or_else(invalid)?;
+    let sizes = |inferred: usize| {
+        let mut sizes = Dims::new();
+        shape.iter().for_each(|&d| sizes.push(if d == -1 { inferred } else { d as usize }));
+        sizes
+    };
     match shape.iter().filter(|&&d| d == -1).count() {
-        0 if known == numel => Ok(shape.iter().map(|&d| d as usize).collect()),
+        0 if known == numel => Ok(sizes(0)),
         0 => Err(invalid()),
         1 if known == 0 && numel == 0 => Err(Error::runtime(format!(
             "cannot reshape tensor of 0 elements into shape {shape:?} because the unspecified dimension size -1 can be any value and is ambiguous"
         ))),
-        1 if known != 0 && numel.is_multiple_of(known) => {
-            Ok(shape.iter().map(|&d| if d == -1 { numel / known } else { d as usize }).collect())
-        }
+        1 if known != 0 && numel.is_multiple_of(known) => Ok(sizes(numel / known)),
         1 => Err(invalid()),
         _ => Err(Error::runtime("only one dimension can be inferred")),
     }
 }
 
 pub(crate) fn as_i64(shape: &[usize]) -> SmallVec<[i64; 6]> {
-    shape.iter().map(|&d| d as i64).collect()
+    crate::op::ints(shape.iter().map(|&d| d as i64))
 }
 
 /// Returns `input` with another shape: a view where the strides allow it, else a copy. One size may be -1.
@@ -57,10 +60,10 @@ pub(crate) fn as_i64(shape: &[usize]) -> SmallVec<[i64; 6]> {
 #[op("(input, shape)", any, samples = ["T(3, 4), [2, 6]", "T(3, 4), [-1]", "T(), [1, 1]", "T(0, 2), [2, 0]"],
     errors = [("T(3, 4), [5]", "shape '[5]' is invalid for input of size 12")])]
 pub fn reshape(x: &Tensor, shape: &[i64]) -> Result<Tensor> {
-    let new = infer_sizes(shape, x.numel())?;
-    let old = as_i64(&x.shape());
-    let Some(layout) = x.layout().view(&new) else { return reshaped(copy_contiguous(x)?, &new) };
-    let sizes = as_i64(&new);
+    let old = x.layout();
+    let new = infer_sizes(shape, old.numel())?;
+    let Some(layout) = old.view(&new) else { return reshaped(copy_contiguous(x)?, &new) };
+    let (sizes, old) = (as_i64(&new), as_i64(&old.shape));
     view_as(x, layout, move |b| reshape(b, &sizes), |_| grad_fn(move |_, g| Ok([Some(reshape(g, &old)?)])))
 }
 
@@ -142,8 +145,8 @@ pub(crate) fn expand_to(x: &Tensor, shape: &[usize]) -> Result<Tensor> {
         ("T(3, 4), [-1, -1]", "only one dimension can be inferred"),
         ("T(0, 2), [0, -1]", "the unspecified dimension size -1 can be any value and is ambiguous")])]
 pub fn view(x: &Tensor, size: &[i64]) -> Result<Tensor> {
-    let new = infer_sizes(size, x.numel())?;
     let old = x.layout();
+    let new = infer_sizes(size, old.numel())?;
     let Some(layout) = old.view(&new) else {
         return Err(Error::runtime(format!(
             "view size is not compatible with input tensor's size and stride (at least one dimension spans across two contiguous subspaces). \

@@ -22,6 +22,9 @@ use fold::{All, Any, Fold, Max, Min, Prod, Sum};
 
 /// See [`Backend`].
 pub fn reduce(op: ReduceOp, x: View, dims: &[usize], out: &mut ViewMut) -> Result<()> {
+    if !matches!(op, ReduceOp::ArgMin | ReduceOp::ArgMax) && is_short_whole(&x, dims) {
+        return short_whole(op, x, out);
+    }
     let groups = Groups::new(x.layout, dims, out.layout);
     if groups.count() == 0 {
         return Ok(());
@@ -44,6 +47,39 @@ fn by_op<T: Number>(op: ReduceOp, x: View, groups: &Groups, out: &mut ViewMut) {
         ReduceOp::ArgMin => arg::positions::<Min<T>>(x, groups, out),
         ReduceOp::ArgMax => arg::positions::<Max<T>>(x, groups, out),
     }
+}
+
+/// Whether all of a few elements in a row are reduced: what needs no groups.
+fn is_short_whole(x: &View, dims: &[usize]) -> bool {
+    let n = x.numel();
+    n > 0
+        && n <= rows::SHORT
+        && x.layout.is_contiguous()
+        && (0..x.layout.rank()).all(|d| dims.contains(&d) || x.layout.shape[d] == 1)
+}
+
+/// The fold that `rows` makes of a short group, for a view of which [`is_short_whole`] is true.
+fn short_whole(op: ReduceOp, x: View, out: &mut ViewMut) -> Result<()> {
+    fn fold<F: Fold>(x: View, out: &mut ViewMut) {
+        // SAFETY: contiguous, so the elements are in a row, all within x.
+        let elements = unsafe { std::slice::from_raw_parts(x.ptr::<F::In>(), x.numel()) };
+        let acc = elements.iter().fold(F::IDENTITY, |acc, &x| F::join(acc, F::lift(x)));
+        // SAFETY: the output has one element.
+        unsafe { out.ptr::<F::Out>().write(F::lower(acc)) }
+    }
+    fn by_op<T: Number>(op: ReduceOp, x: View, out: &mut ViewMut) {
+        match op {
+            ReduceOp::Sum => fold::<Sum<T>>(x, out),
+            ReduceOp::Prod => fold::<Prod<T>>(x, out),
+            ReduceOp::Min => fold::<Min<T>>(x, out),
+            ReduceOp::Max => fold::<Max<T>>(x, out),
+            ReduceOp::All => fold::<All<T>>(x, out),
+            ReduceOp::Any => fold::<Any<T>>(x, out),
+            ReduceOp::ArgMin | ReduceOp::ArgMax => unreachable!("positions are found elsewhere"),
+        }
+    }
+    dispatch!(x.dtype, T => by_op::<T>(op, x, out));
+    Ok(())
 }
 
 fn fold_groups<F: Fold>(x: View, groups: &Groups, out: &mut ViewMut) {

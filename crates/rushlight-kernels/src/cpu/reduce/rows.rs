@@ -13,7 +13,7 @@ const LANES: usize = 32;
 /// Blocks in one task, a power of two so that [`Pairwise`] gives the same tree however a group is split.
 const TASK: usize = 64;
 /// Groups this short are folded in sequence, several of them side by side.
-const SHORT: usize = 32;
+pub(super) const SHORT: usize = 32;
 /// How many of them.
 const SIDE: usize = 8;
 

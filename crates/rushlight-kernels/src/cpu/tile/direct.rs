@@ -33,6 +33,42 @@ pub(super) struct Direct {
 // SAFETY: the pointers come from views, which are Send and Sync; ranges of elements are disjoint.
 unsafe impl Sync for Direct {}
 
+/// `inst` on operands 0, 1 and 2, which share dtype and shape; false where the general way must be taken.
+#[inline]
+pub(super) fn instruction(inst: Inst, ins: &[View], out: &mut ViewMut) -> bool {
+    let Some(first) = ins.first() else { return false };
+    let d = first.dtype;
+    let (kernel, result, cost) = match inst {
+        Inst::Un(op, 0) if ins.len() == 1 => (simd::un(op, d), op.result(d), op.cost()),
+        Inst::Bin(op, 0, 1) if ins.len() == 2 && !op.divides(d) => (simd::bin(op, d), op.result(d), op.cost()),
+        _ => return false,
+    };
+    let fits = |x: &View| x.dtype == d && x.layout.shape == out.layout.shape && x.layout.is_contiguous();
+    let Some(kernel) = kernel else { return false };
+    if is_half(d) || result != out.dtype || !ins.iter().all(fits) || !out.layout.is_contiguous() {
+        return false;
+    }
+    let o = start(&out.as_view());
+    let (a, b) = (start(first), start(&ins[ins.len() - 1]));
+    if a == o || b == o {
+        return false;
+    }
+    let (numel, size) = (out.numel(), d.size());
+    let grain = plan::grain(cost + 2 * (ins.len() + 1));
+    if numel <= grain {
+        // SAFETY: contiguous views of the kernel's dtypes that hold as many elements; the output overlaps no input.
+        unsafe { kernel(a, b, b, o, numel) }
+    } else {
+        let (a, b, o, to) = (Target(a), Target(b), Target(o), out.dtype.size());
+        pool::for_ranges(numel, grain, |r| {
+            let (a, b) = (a.at(r.start * size), b.at(r.start * size));
+            // SAFETY: as above, for a range of the elements that no other thread has.
+            unsafe { kernel(a, b, b, o.at(r.start * to), r.len()) }
+        });
+    }
+    true
+}
+
 /// Runs a program that is nothing but a constant, if the output is contiguous; false where it is not of this kind.
 pub(super) fn constant(program: &Program, outs: &[ViewMut], numel: usize) -> bool {
     let ([Inst::Const(value)], [out]) = (program.insts.as_slice(), outs) else { return false };
@@ -52,9 +88,9 @@ pub(super) fn constant(program: &Program, outs: &[ViewMut], numel: usize) -> boo
     true
 }
 
-/// An output that several threads write, each elsewhere.
+/// The elements of an operand or an output, of which each thread has its own.
 struct Target(*mut u8);
-// SAFETY: threads write disjoint ranges.
+// SAFETY: threads write disjoint ranges, and nobody writes an operand.
 unsafe impl Sync for Target {}
 impl Target {
     fn at(&self, bytes: usize) -> *mut u8 {

@@ -55,6 +55,14 @@ pub fn pointwise(program: &Program, ins: &[View], outs: &mut [ViewMut]) -> Resul
     if failed.into_inner() { Err(Error::runtime("ZeroDivisionError")) } else { Ok(()) }
 }
 
+/// See [`Backend`].
+pub fn instruction(inst: Inst, ins: &[View], out: &mut ViewMut) -> Result<()> {
+    if direct::instruction(inst, ins, out) {
+        return Ok(());
+    }
+    pointwise(&Program::of(inst, ins.iter().map(|x| x.dtype)), ins, std::slice::from_mut(out))
+}
+
 /// What the unsafe code below relies on: the views have one shape and the dtypes that the program says.
 fn check(program: &Program, ins: &[View], outs: &[ViewMut]) -> Result<()> {
     let bad = |what: String| Err(Error::runtime(format!("pointwise: {what}")));
