@@ -490,3 +490,108 @@ def test_lazy_layer(text, shape):
     for key in theirs[2]:
         close(ours[2][key], theirs[2][key], key)
     close(ours[3], theirs[3], "output")
+
+
+def fixed(library, *shape):
+    return library.from_numpy(np.linspace(-1, 1, int(np.prod(shape)), dtype=np.float32).reshape(shape).copy())
+
+
+def classes(library, *numbers):
+    return library.tensor(list(numbers))
+
+
+# Calls beyond forward: a name, a constructor, and what to ask of the layer.
+METHODS = [
+    ("log_prob", "AdaptiveLogSoftmaxWithLoss(8, 20, [4, 10])", lambda T, m: m.log_prob(fixed(T, 6, 8))),
+    ("predict", "AdaptiveLogSoftmaxWithLoss(8, 20, [4, 10])", lambda T, m: m.predict(fixed(T, 6, 8) * 9)),
+    ("one sample", "AdaptiveLogSoftmaxWithLoss(8, 20, [4, 10])", lambda T, m: m(fixed(T, 8), T.tensor(12))),
+    ("output_size", "ConvTranspose2d(2, 3, 3, stride=2)", lambda T, m: m(fixed(T, 1, 2, 4, 4), output_size=(10, 9))),
+    ("output_size", "ConvTranspose1d(2, 3, 3, stride=2)", lambda T, m: m(fixed(T, 1, 2, 4), output_size=[1, 3, 10])),
+    ("output_size", "MaxUnpool1d(2)", lambda T, m: m(fixed(T, 1, 1, 2), T.tensor([[[1, 4]]]), output_size=(5,))),
+    ("all_weights", "LSTM(2, 3, 2, bidirectional=True)", lambda T, m: m.all_weights),
+    ("state", "LSTM(2, 3)", lambda T, m: m(fixed(T, 4, 1, 2), (fixed(T, 1, 1, 3), fixed(T, 1, 1, 3)))),
+    ("state", "LSTMCell(2, 3)", lambda T, m: m(fixed(T, 2), (fixed(T, 3), fixed(T, 3)))),
+    ("no batch_first states", "GRU(2, 3, batch_first=True)", lambda T, m: m(fixed(T, 2, 4, 2), fixed(T, 1, 2, 3))),
+    ("merge_masks", "MultiheadAttention(4, 2)", lambda T, m: m.merge_masks(fixed(T, 3, 3), fixed(T, 2, 3), fixed(T, 2, 3, 4))),
+    ("mask", "Transformer(4, 2, 1, 1, 4)", lambda T, m: m.generate_square_subsequent_mask(4)),
+    (
+        "masks",
+        "Transformer(4, 2, 1, 1, 4, 0.0)",
+        lambda T, m: m(
+            fixed(T, 3, 2, 4),
+            fixed(T, 5, 2, 4),
+            tgt_mask=m.generate_square_subsequent_mask(5),
+            src_key_padding_mask=T.tensor([[False, False, True], [False] * 3]),
+        ),
+    ),
+    (
+        "causal",
+        "TransformerEncoder(nn.TransformerEncoderLayer(4, 2, 4, 0.0), 2)",
+        lambda T, m: m(fixed(T, 3, 2, 4), T.nn.Transformer.generate_square_subsequent_mask(3), is_causal=True),
+    ),
+    ("frozen", "Embedding.from_pretrained(torch.ones(3, 2))", lambda T, m: (m(classes(T, 2, 0)), m.weight)),
+    (
+        "unfrozen",
+        "Embedding.from_pretrained(torch.ones(3, 2), freeze=False, padding_idx=1)",
+        lambda T, m: (m(classes(T, 2, 0)), m.weight),
+    ),
+    ("bag", "EmbeddingBag.from_pretrained(torch.ones(3, 2), mode='sum')", lambda T, m: m(classes(T, 2, 0), classes(T, 0, 1))),
+    ("bag weight", "EmbeddingBag.from_pretrained(torch.ones(3, 2))", lambda T, m: m.weight),
+    ("statistics", "BatchNorm1d(2)", lambda T, m: (m(fixed(T, 4, 2)), m.reset_running_stats(), m.running_mean)),
+    ("again", "Linear(2, 3)", lambda T, m: (T.manual_seed(1), m.reset_parameters(), m.weight)[2]),
+    ("again", "LSTM(2, 3)", lambda T, m: (T.manual_seed(1), m.reset_parameters(), m.weight_hh_l0)[2]),
+]
+
+
+@pytest.mark.parametrize("what, text, ask", METHODS, ids=[f"{text.split('(')[0]}-{what}" for what, text, _ in METHODS])
+def test_method(what, text, ask):
+    ours_module, theirs_module = seeded(rushlight, text), seeded(torch, text)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        ours, theirs = ask(rushlight, ours_module), ask(torch, theirs_module)
+    ours, theirs = list(leaves(ours)), list(leaves(theirs))
+    assert len(ours) == len(theirs)
+    for a, b in zip(ours, theirs):
+        if isinstance(b, torch.Tensor):
+            close(a, b, what)
+            assert a.requires_grad == b.requires_grad
+        else:
+            assert a == b
+
+
+def test_sizes_that_a_transposed_convolution_cannot_have():
+    for library in (rushlight, torch):
+        m = library.nn.ConvTranspose2d(2, 3, 3, stride=2)
+        for size in ((20, 9), (9,)):
+            with pytest.raises(ValueError):
+                m(fixed(library, 1, 2, 4, 4), output_size=size)
+
+
+def test_attention_in_an_autocast_region():
+    dtypes = []
+    for library in (rushlight, torch):
+        m = library.nn.MultiheadAttention(8, 2)
+        x = library.ones(5, 3, 8)
+        with library.autocast("cpu", dtype=library.bfloat16):
+            output, weights = m(x, x, x)
+        dtypes.append((str(output.dtype), str(weights.dtype)))
+    assert dtypes[0] == dtypes[1]
+
+
+def test_deprecated_arguments_warn():
+    for library in (rushlight, torch):
+        with pytest.warns(UserWarning, match="please use reduction='sum'"):
+            assert library.nn.MSELoss(size_average=False).reduction == "sum"
+        with pytest.warns(FutureWarning, match="min_val"):
+            library.nn.Hardtanh(min_value=-2)
+        with pytest.warns(UserWarning, match="Implicit dimension choice"):
+            library.nn.Softmax()(library.ones(2, 2))
+        with pytest.warns(UserWarning, match="num_layers greater than 1"):
+            library.nn.LSTM(2, 2, dropout=0.5)
+        with pytest.warns(UserWarning, match="target size"):
+            library.nn.MSELoss()(library.ones(2, 1), library.ones(2))
+
+
+def test_sparse_gradients_are_refused():
+    with pytest.raises(NotImplementedError, match="sparse"):
+        rushlight.nn.Embedding(3, 2, sparse=True)

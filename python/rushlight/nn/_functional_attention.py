@@ -5,11 +5,7 @@ import math
 import rushlight
 from rushlight import _C
 
-_op = _C.functions
-_linear = _op["linear"]
-_dropout = _op["dropout"]
-_softmax = _op["softmax"]
-_attention = _op["scaled_dot_product_attention"]
+_op = _C.functions  # looked into at each call, as autocast regions replace what is in there
 
 __all__ = ["multi_head_attention_forward"]
 
@@ -41,15 +37,15 @@ def _in_projection_packed(query, key, value, weight, bias):
     size = query.shape[-1]
     if key is value:
         if query is key:
-            projected = _linear(query, weight, bias)
+            projected = _op["linear"](query, weight, bias)
             return tuple(t.contiguous() for t in projected.chunk(3, -1))
         w_q, w_kv = weight.split([size, size * 2])
         b_q, b_kv = (None, None) if bias is None else bias.split([size, size * 2])
-        k, v = _linear(key, w_kv, b_kv).chunk(2, -1)
-        return _linear(query, w_q, b_q), k.contiguous(), v.contiguous()
+        k, v = _op["linear"](key, w_kv, b_kv).chunk(2, -1)
+        return _op["linear"](query, w_q, b_q), k.contiguous(), v.contiguous()
     w_q, w_k, w_v = weight.chunk(3)
     b_q, b_k, b_v = (None,) * 3 if bias is None else bias.chunk(3)
-    return _linear(query, w_q, b_q), _linear(key, w_k, b_k), _linear(value, w_v, b_v)
+    return _op["linear"](query, w_q, b_q), _op["linear"](key, w_k, b_k), _op["linear"](value, w_v, b_v)
 
 
 def _check_shapes(query, key, value, key_padding_mask, attn_mask, num_heads):
@@ -152,9 +148,9 @@ def multi_head_attention_forward(
             if weight is None:
                 raise AssertionError(f"use_separate_proj_weight is True but {name}_proj_weight is None")
         b_q, b_k, b_v = (None,) * 3 if in_proj_bias is None else in_proj_bias.chunk(3)
-        q = _linear(query, q_proj_weight, b_q)
-        k = _linear(key, k_proj_weight, b_k)
-        v = _linear(value, v_proj_weight, b_v)
+        q = _op["linear"](query, q_proj_weight, b_q)
+        k = _op["linear"](key, k_proj_weight, b_k)
+        v = _op["linear"](value, v_proj_weight, b_v)
     else:
         if key.shape != value.shape:
             raise AssertionError(f"key shape {key.shape} does not match value shape {value.shape}")
@@ -212,9 +208,9 @@ def multi_head_attention_forward(
         scores = scaled @ k.transpose(-2, -1)
         if attn_mask is not None:
             scores = scores + attn_mask
-        weights = _softmax(scores, -1)
+        weights = _op["softmax"](scores, -1)
         if dropout_p > 0.0:
-            weights = _dropout(weights, dropout_p)
+            weights = _op["dropout"](weights, dropout_p)
         output = weights @ v
         output = output.transpose(0, 1).reshape(length * batch, embed_dim)
         weights = weights.reshape(batch, num_heads, length, source)
@@ -229,10 +225,10 @@ def multi_head_attention_forward(
         q = q.reshape(batch, num_heads, length, head_dim)
         k = k.reshape(batch, num_heads, source, head_dim)
         v = v.reshape(batch, num_heads, source, head_dim)
-        output = _attention(q, k, v, attn_mask, dropout_p, is_causal)
+        output = _op["scaled_dot_product_attention"](q, k, v, attn_mask, dropout_p, is_causal)
         output = output.permute(2, 0, 1, 3).reshape(length * batch, embed_dim)
         weights = None
-    output = _linear(output, out_proj_weight, out_proj_bias).reshape(length, batch, -1)
+    output = _op["linear"](output, out_proj_weight, out_proj_bias).reshape(length, batch, -1)
     if not batched:
         output = output.squeeze(1)
         if weights is not None:

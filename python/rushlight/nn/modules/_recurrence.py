@@ -3,30 +3,28 @@
 import rushlight
 from rushlight import _C
 
-_op = _C.functions
-_linear = _op["linear"]
-_dropout = _op["dropout"]
+_op = _C.functions  # looked into at each call, as autocast regions replace what is in there
 
 
 def _rnn_step(activation):
     def step(gates, state, w_hh, b_hh, _):
-        return (activation(gates + _linear(state[0], w_hh, b_hh)),)
+        return (activation(gates + _op["linear"](state[0], w_hh, b_hh)),)
 
     return step
 
 
 def _lstm_step(gates, state, w_hh, b_hh, w_hr):
     h, c = state
-    i, f, g, o = (gates + _linear(h, w_hh, b_hh)).chunk(4, -1)
+    i, f, g, o = (gates + _op["linear"](h, w_hh, b_hh)).chunk(4, -1)
     c = f.sigmoid() * c + i.sigmoid() * g.tanh()
     h = o.sigmoid() * c.tanh()
-    return (h if w_hr is None else _linear(h, w_hr)), c
+    return (h if w_hr is None else _op["linear"](h, w_hr)), c
 
 
 def _gru_step(gates, state, w_hh, b_hh, _):
     (h,) = state
     i_r, i_z, i_n = gates.chunk(3, -1)
-    h_r, h_z, h_n = _linear(h, w_hh, b_hh).chunk(3, -1)
+    h_r, h_z, h_n = _op["linear"](h, w_hh, b_hh).chunk(3, -1)
     r, z = (i_r + h_r).sigmoid(), (i_z + h_z).sigmoid()
     n = (i_n + r * h_n).tanh()
     return (n + z * (h - n),)
@@ -47,7 +45,7 @@ def _one_direction(step, data, sizes, state, weights, reverse):
     those that end (or, backwards, begin) are always the last rows.
     """
     w_ih, w_hh, b_ih, b_hh, w_hr = weights
-    gates = _linear(data, w_ih, b_ih).split(sizes)
+    gates = _op["linear"](data, w_ih, b_ih).split(sizes)
     outputs = [None] * len(sizes)
     if reverse:
         running = tuple(s[: sizes[-1]] for s in state)
@@ -99,7 +97,7 @@ def run_packed(mode, data, sizes, states, params, has_biases, num_layers, dropou
             last.append(state)
         data = outputs[0] if directions == 1 else rushlight.cat(outputs, -1)
         if dropout and train and layer < num_layers - 1:
-            data = _dropout(data, dropout)
+            data = _op["dropout"](data, dropout)
     return data, tuple(rushlight.stack(parts) for parts in zip(*last))
 
 
@@ -128,7 +126,7 @@ def cell(mode, input, states, w_ih, w_hh, b_ih, b_hh):
     """Takes one step from `states`; returns the next ones as a tuple."""
     native = _op.get(mode.lower() + "_cell")
     if native is None:
-        return STEPS[mode](_linear(input, w_ih, b_ih), states, w_hh, b_hh, None)
+        return STEPS[mode](_op["linear"](input, w_ih, b_ih), states, w_hh, b_hh, None)
     if mode == "LSTM":
         return tuple(native(input, list(states), w_ih, w_hh, b_ih, b_hh))
     return (native(input, states[0], w_ih, w_hh, b_ih, b_hh),)
