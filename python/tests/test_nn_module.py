@@ -513,9 +513,11 @@ def init_functions(T):
         yield name, t, result is t, t.requires_grad, t.grad_fn
     for name in ("linear", "conv2d", "sigmoid", "tanh", "relu", "leaky_relu", "selu"):
         yield init.calculate_gain(name)
-    yield init.calculate_gain("leaky_relu", 0.3), attempt_text(init.calculate_gain, "other"), attempt(init.calculate_gain, "leaky_relu", "x")
+    yield init.calculate_gain("leaky_relu", 0.3), attempt_text(init.calculate_gain, "other")
+    yield attempt(init.calculate_gain, "leaky_relu", "x")
     yield attempt(init.xavier_uniform_, T.empty(3)), attempt(init.eye_, T.empty(3)), attempt(init.dirac_, T.empty(3, 3))
-    yield attempt(init.orthogonal_, T.empty(3)), attempt(init.sparse_, T.empty(3), 0.1), attempt(init.kaiming_normal_, T.empty(3, 3), 0, "other")
+    yield attempt(init.orthogonal_, T.empty(3)), attempt(init.sparse_, T.empty(3), 0.1)
+    yield attempt(init.kaiming_normal_, T.empty(3, 3), 0, "other")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         init.constant(T.empty(2), 1)

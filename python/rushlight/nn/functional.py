@@ -8,7 +8,7 @@ import math
 import warnings
 
 import rushlight
-from rushlight import Tensor, _C
+from rushlight import _C
 
 from ._functional_attention import multi_head_attention_forward
 from ._functional_losses import *

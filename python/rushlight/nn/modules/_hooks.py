@@ -42,6 +42,17 @@ class RemovableHandle:
         self.remove()
 
 
+def register(table, hook, *, flags=(), prepend=False):
+    """Puts `hook` into `table`, and marks it in each table of `flags`."""
+    handle = RemovableHandle(table, extra_dict=list(flags))
+    table[handle.id] = hook
+    for flag in flags:
+        flag[handle.id] = True
+    if prepend:
+        table.move_to_end(handle.id, last=False)
+    return handle
+
+
 _barrier = None
 
 

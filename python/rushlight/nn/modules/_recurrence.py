@@ -1,4 +1,4 @@
-"""Recurrent layers as loops over steps, for sequences that end at different times."""
+"""Recurrent layers: as native ops, and as loops over steps for packed sequences, which end at different times."""
 
 import rushlight
 from rushlight import _C
@@ -101,32 +101,14 @@ def run_packed(mode, data, sizes, states, params, has_biases, num_layers, dropou
     return data, tuple(rushlight.stack(parts) for parts in zip(*last))
 
 
-def run(mode, input, states, params, has_biases, num_layers, dropout, train, bidirectional, batch_first):
-    """Runs all layers over `input` `[steps, batch, features]` (the batch first if `batch_first`)."""
-    native = _op.get(mode.lower())
-    if native is not None:
-        hx = list(states) if mode == "LSTM" else states[0]
-        output, *last = native(
-            input, hx, list(params), has_biases, num_layers, dropout, train, bidirectional, batch_first
-        )
-        return output, tuple(last)
-    if batch_first:
-        input = input.transpose(0, 1)
-    steps, batch = input.shape[:2]
-    if steps == 0:
-        raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
-    rows = input.reshape(steps * batch, -1)
-    options = has_biases, num_layers, dropout, train, bidirectional
-    output, last = run_packed(mode, rows, [batch] * steps, states, params, *options)
-    output = output.reshape(steps, batch, -1)
-    return (output.transpose(0, 1) if batch_first else output), last
+def run(mode, input, states, params, *options):
+    """Runs all layers over `input` `[steps, batch, features]`; `options` are those of the op from `has_biases` on."""
+    hx = list(states) if mode == "LSTM" else states[0]
+    output, *last = _op[mode.lower()](input, hx, params, *options)
+    return output, tuple(last)
 
 
-def cell(mode, input, states, w_ih, w_hh, b_ih, b_hh):
+def cell(mode, input, states, *weights):
     """Takes one step from `states`; returns the next ones as a tuple."""
-    native = _op.get(mode.lower() + "_cell")
-    if native is None:
-        return STEPS[mode](_op["linear"](input, w_ih, b_ih), states, w_hh, b_hh, None)
-    if mode == "LSTM":
-        return tuple(native(input, list(states), w_ih, w_hh, b_ih, b_hh))
-    return (native(input, states[0], w_ih, w_hh, b_ih, b_hh),)
+    op = _op[mode.lower() + "_cell"]
+    return tuple(op(input, list(states), *weights)) if mode == "LSTM" else (op(input, states[0], *weights),)

@@ -43,10 +43,10 @@ class _InstanceNorm(_NormBase):
         if version is None and not self.track_running_stats:
             stale = [prefix + n for n in ("running_mean", "running_var") if prefix + n in state_dict]
             if stale:
+                names = " and ".join(f'"{key}"' for key in stale)
                 error_msgs.append(
-                    f"Unexpected running stats buffer(s) {' and '.join(repr(k)[1:-1].join(chr(34) * 2) for k in stale)} "
-                    f"for {type(self).__name__} with track_running_stats=False. If state_dict is a checkpoint saved "
-                    "before 0.4.0, this may be expected because InstanceNorm does not track running stats by default "
+                    f"Unexpected running stats buffer(s) {names} for {type(self).__name__} with "
+                    "track_running_stats=False. If state_dict is a checkpoint saved before 0.4.0, this may be expected because InstanceNorm does not track running stats by default "
                     "since 0.4.0. Please remove these keys from state_dict."
                 )
                 for key in stale:

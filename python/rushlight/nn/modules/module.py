@@ -1,15 +1,15 @@
 """`Module`: the base of all layers and models, and the hooks that run for every module."""
 
-import itertools
 import warnings
-from collections import OrderedDict, namedtuple
+from collections import OrderedDict
 from types import MappingProxyType
 
 import rushlight
 from rushlight import Tensor
 
 from ..parameter import Buffer, Parameter, is_lazy
-from ._hooks import BackwardHook, RemovableHandle
+from ._hooks import BackwardHook, register
+from ._state_dict import Stateful, _IncompatibleKeys  # noqa: F401
 
 __all__ = [
     "Module",
@@ -22,19 +22,6 @@ __all__ = [
     "register_module_module_registration_hook",
     "register_module_parameter_registration_hook",
 ]
-
-
-class _IncompatibleKeys(namedtuple("IncompatibleKeys", ["missing_keys", "unexpected_keys"])):
-    """What `load_state_dict` returns."""
-
-    __slots__ = ()
-
-    def __repr__(self):
-        if not self.missing_keys and not self.unexpected_keys:
-            return "<All keys matched successfully>"
-        return super().__repr__()
-
-    __str__ = __repr__
 
 
 # Hooks of all modules, by kind; `_global_call_hooks` has all of those that matter to a call.
@@ -50,23 +37,9 @@ _global_buffer_registration_hooks = OrderedDict()
 _global_module_registration_hooks = OrderedDict()
 _global_parameter_registration_hooks = OrderedDict()
 
-_EXTRA_STATE = "_extra_state"
-
-
-def _register(table, hook, *, flags=(), prepend=False):
-    """Puts `hook` into `table`, and marks it in each table of `flags`."""
-    handle = RemovableHandle(table, extra_dict=list(flags))
-    table[handle.id] = hook
-    for flag in flags:
-        flag[handle.id] = True
-    if prepend:
-        table.move_to_end(handle.id, last=False)
-    return handle
-
-
 def register_module_forward_pre_hook(hook):
     """Calls `hook(module, args)` before the forward of every module; what it returns replaces `args`."""
-    return _register(_global_forward_pre_hooks, hook, flags=[_global_call_hooks])
+    return register(_global_forward_pre_hooks, hook, flags=[_global_call_hooks])
 
 
 def register_module_forward_hook(hook, *, with_kwargs=False, always_call=False):
@@ -76,12 +49,12 @@ def register_module_forward_hook(hook, *, with_kwargs=False, always_call=False):
         flags.append(_global_forward_hooks_with_kwargs)
     if always_call:
         flags.append(_global_forward_hooks_always_called)
-    return _register(_global_forward_hooks, hook, flags=flags)
+    return register(_global_forward_hooks, hook, flags=flags)
 
 
 def register_module_full_backward_pre_hook(hook):
     """Calls `hook(module, grad_output)` before the backward pass of every module."""
-    return _register(_global_backward_pre_hooks, hook, flags=[_global_call_hooks])
+    return register(_global_backward_pre_hooks, hook, flags=[_global_call_hooks])
 
 
 def _register_global_backward(hook, full):
@@ -92,7 +65,7 @@ def _register_global_backward(hook, full):
             "Please use only one of them."
         )
     _global_is_full_backward_hook = full
-    return _register(_global_backward_hooks, hook, flags=[_global_call_hooks])
+    return register(_global_backward_hooks, hook, flags=[_global_call_hooks])
 
 
 def register_module_full_backward_hook(hook):
@@ -107,17 +80,17 @@ def register_module_backward_hook(hook):
 
 def register_module_buffer_registration_hook(hook):
     """Calls `hook(module, name, buffer)` whenever a buffer is registered; what it returns is registered instead."""
-    return _register(_global_buffer_registration_hooks, hook)
+    return register(_global_buffer_registration_hooks, hook)
 
 
 def register_module_module_registration_hook(hook):
     """Calls `hook(module, name, submodule)` whenever a submodule is registered."""
-    return _register(_global_module_registration_hooks, hook)
+    return register(_global_module_registration_hooks, hook)
 
 
 def register_module_parameter_registration_hook(hook):
     """Calls `hook(module, name, param)` whenever a parameter is registered."""
-    return _register(_global_parameter_registration_hooks, hook)
+    return register(_global_parameter_registration_hooks, hook)
 
 
 def _through_registration_hooks(hooks, module, name, value):
@@ -198,7 +171,7 @@ _FRESH = (
 )
 
 
-class Module:
+class Module(Stateful):
     """The base of all layers and models.
 
     Parameters, buffers and modules that are assigned to attributes are registered: `parameters()`, `state_dict()`,
@@ -207,7 +180,6 @@ class Module:
     """
 
     dump_patches = False
-    _version = 1
     call_super_init = False
 
     def __init__(self, *args, **kwargs):
@@ -334,18 +306,6 @@ class Module:
     def get_buffer(self, target):
         """Returns the buffer at the dotted path `target`."""
         return self._get_member(target, "a buffer", lambda m, n, v: n in m._buffers)
-
-    def get_extra_state(self):
-        """Returns what `state_dict` is to save beyond tensors; define together with `set_extra_state`."""
-        raise RuntimeError(
-            "Reached a code path in Module.get_extra_state() that should never be called."
-        )
-
-    def set_extra_state(self, state):
-        """Takes back what `get_extra_state` returned."""
-        raise RuntimeError(
-            "Reached a code path in Module.set_extra_state() that should never be called."
-        )
 
     # Attributes
 
@@ -551,7 +511,7 @@ class Module:
         With `with_kwargs` it is `hook(module, args, kwargs)`, returning both or None. Returns a handle.
         """
         flags = [self._forward_pre_hooks_with_kwargs] if with_kwargs else []
-        return _register(self._forward_pre_hooks, hook, flags=flags, prepend=prepend)
+        return register(self._forward_pre_hooks, hook, flags=flags, prepend=prepend)
 
     def register_forward_hook(self, hook, *, prepend=False, with_kwargs=False, always_call=False):
         """Calls `hook(module, args, output)` after `forward`; what it returns, if anything, replaces the output.
@@ -562,11 +522,11 @@ class Module:
         flags = [self._forward_hooks_with_kwargs] if with_kwargs else []
         if always_call:
             flags.append(self._forward_hooks_always_called)
-        return _register(self._forward_hooks, hook, flags=flags, prepend=prepend)
+        return register(self._forward_hooks, hook, flags=flags, prepend=prepend)
 
     def register_full_backward_pre_hook(self, hook, prepend=False):
         """Calls `hook(module, grad_output)` once the gradients of the outputs are known; it may return others."""
-        return _register(self._backward_pre_hooks, hook, prepend=prepend)
+        return register(self._backward_pre_hooks, hook, prepend=prepend)
 
     def _register_backward(self, hook, full, prepend=False):
         if self._is_full_backward_hook is (not full):
@@ -575,7 +535,7 @@ class Module:
                 "Please use only one of them."
             )
         self._is_full_backward_hook = full
-        return _register(self._backward_hooks, hook, prepend=prepend)
+        return register(self._backward_hooks, hook, prepend=prepend)
 
     def register_full_backward_hook(self, hook, prepend=False):
         """Calls `hook(module, grad_input, grad_output)` once both are known; it may return another `grad_input`."""
@@ -584,199 +544,6 @@ class Module:
     def register_backward_hook(self, hook):
         """Deprecated: as `register_full_backward_hook`, but sees the last op of `forward` only."""
         return self._register_backward(hook, False)
-
-    # Saving and loading
-
-    def register_state_dict_pre_hook(self, hook):
-        """Calls `hook(module, prefix, keep_vars)` before `state_dict` collects."""
-        return _register(self._state_dict_pre_hooks, hook)
-
-    def register_state_dict_post_hook(self, hook):
-        """Calls `hook(module, state_dict, prefix, local_metadata)` after `state_dict` has collected, to change it."""
-        hook._from_public_api = True
-        return _register(self._state_dict_hooks, hook)
-
-    def _register_state_dict_hook(self, hook):
-        if getattr(hook, "_from_public_api", False):
-            raise RuntimeError("Cannot register the same function as the state dict post hook that was previously "
-                               "registered via register_state_dict_post_hook")
-        return _register(self._state_dict_hooks, hook)
-
-    def register_load_state_dict_pre_hook(self, hook):
-        """Calls `hook(module, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs)`
-        before a state is loaded, to change it."""
-        return self._register_load_state_dict_pre_hook(hook, with_module=True)
-
-    def _register_load_state_dict_pre_hook(self, hook, with_module=False):
-        if with_module:
-            inner = hook
-
-            def hook(*args):
-                return inner(self, *args)
-
-        return _register(self._load_state_dict_pre_hooks, hook)
-
-    def register_load_state_dict_post_hook(self, hook):
-        """Calls `hook(module, incompatible_keys)` after a state was loaded; it may change the lists in there."""
-        return _register(self._load_state_dict_post_hooks, hook)
-
-    def _save_to_state_dict(self, destination, prefix, keep_vars):
-        """Puts the module's own entries into `destination`; those of submodules are not its business."""
-        for name, param in self._parameters.items():
-            if param is not None:
-                destination[prefix + name] = param if keep_vars else param.detach()
-        for name, buffer in self._buffers.items():
-            if buffer is not None and name not in self._non_persistent_buffers_set:
-                destination[prefix + name] = buffer if keep_vars else buffer.detach()
-        if type(self).get_extra_state is not Module.get_extra_state:
-            destination[prefix + _EXTRA_STATE] = self.get_extra_state()
-
-    def state_dict(self, *args, destination=None, prefix="", keep_vars=False):
-        """Returns all parameters and persistent buffers by their dotted names.
-
-        The tensors share memory with the module's, and are detached unless `keep_vars`. The attribute `_metadata`
-        of the result has the version of each module.
-        """
-        if args:
-            warnings.warn(
-                "Positional args are being deprecated, use kwargs instead. Refer to "
-                "https://pytorch.org/docs/main/generated/torch.nn.Module.html#torch.nn.Module.state_dict for details.",
-                FutureWarning,
-                stacklevel=2,
-            )
-            destination, prefix, keep_vars = (*args, *(destination, prefix, keep_vars)[len(args):])
-        if destination is None:
-            destination = OrderedDict()
-            destination._metadata = OrderedDict()
-        local_metadata = {"version": self._version}
-        if hasattr(destination, "_metadata"):
-            destination._metadata[prefix[:-1]] = local_metadata
-        for hook in self._state_dict_pre_hooks.values():
-            hook(self, prefix, keep_vars)
-        self._save_to_state_dict(destination, prefix, keep_vars)
-        for name, module in self._modules.items():
-            if module is not None:
-                module.state_dict(destination=destination, prefix=prefix + name + ".", keep_vars=keep_vars)
-        for hook in self._state_dict_hooks.values():
-            changed = hook(self, destination, prefix, local_metadata)
-            if getattr(hook, "_from_public_api", False):
-                if changed is not None:
-                    raise RuntimeError("state_dict post-hook must return None")
-            elif changed is not None:
-                destination = changed
-        return destination
-
-    def _load_from_state_dict(
-        self, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
-    ):
-        """Takes the module's own entries out of `state_dict`; what is wrong goes to the three lists."""
-        for hook in self._load_state_dict_pre_hooks.values():
-            hook(state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs)
-
-        buffers = {n: b for n, b in self._buffers.items() if n not in self._non_persistent_buffers_set}
-        assign = local_metadata.get("assign_to_params_buffers", False)
-        for name, own in itertools.chain(self._parameters.items(), buffers.items()):
-            if own is None:
-                continue
-            key = prefix + name
-            if key not in state_dict:
-                if strict:
-                    missing_keys.append(key)
-                continue
-            self._load_tensor(name, key, own, state_dict[key], assign, error_msgs)
-
-        key = prefix + _EXTRA_STATE
-        if type(self).set_extra_state is not Module.set_extra_state:
-            if key in state_dict:
-                self.set_extra_state(state_dict[key])
-            elif strict:
-                missing_keys.append(key)
-        elif strict and key in state_dict:
-            unexpected_keys.append(key)
-
-        if strict:
-            for key in state_dict:
-                if key.startswith(prefix) and key != prefix + _EXTRA_STATE:
-                    first, *deeper = key[len(prefix):].split(".", 1)
-                    known = first in self._modules if deeper else first in buffers or first in self._parameters
-                    if not known:
-                        unexpected_keys.append(key)
-
-    def _load_tensor(self, name, key, own, new, assign, error_msgs):
-        if not isinstance(new, Tensor):
-            error_msgs.append(
-                f'While copying the parameter named "{key}", expected torch.Tensor or Tensor-like object '
-                f"from checkpoint but received {type(new)}"
-            )
-            return
-        lazy = is_lazy(own)
-        if not lazy and own.dim() == 0 and new.dim() == 1 and len(new) == 1:
-            new = new[0]
-        if not lazy and new.shape != own.shape:
-            error_msgs.append(
-                f"size mismatch for {key}: copying a param with shape {new.shape} from checkpoint, "
-                f"the shape in current model is {own.shape}."
-            )
-            return
-        try:
-            with rushlight.no_grad():
-                if assign:
-                    if isinstance(own, Parameter):
-                        if not isinstance(new, Parameter):
-                            new = Parameter(new, requires_grad=own.requires_grad)
-                        else:
-                            new.requires_grad_(own.requires_grad)
-                    setattr(self, name, new)
-                else:
-                    own.copy_(new)
-        except Exception as error:
-            error_msgs.append(
-                f'While copying the parameter named "{key}", whose dimensions in the model are {own.size()} and '
-                f"whose dimensions in the checkpoint are {new.size()}, an exception occurred : {error.args}."
-            )
-
-    def load_state_dict(self, state_dict, strict=True, assign=False):
-        """Copies the tensors of `state_dict` into the parameters and buffers of the same names.
-
-        With `strict` the names must be the same ones; with `assign` the tensors take the place of the module's
-        instead of being copied. Returns the `missing_keys` and `unexpected_keys`.
-        """
-        if not isinstance(state_dict, dict) and not hasattr(state_dict, "keys"):
-            raise TypeError(f"Expected state_dict to be dict-like, got {type(state_dict)}.")
-        metadata = getattr(state_dict, "_metadata", None)
-        state_dict = OrderedDict(state_dict)
-        if metadata is not None:
-            state_dict._metadata = metadata
-        missing, unexpected, errors = [], [], []
-
-        def load(module, local_state, prefix):
-            local_metadata = {} if metadata is None else metadata.get(prefix[:-1], {})
-            if assign:
-                local_metadata["assign_to_params_buffers"] = True
-            module._load_from_state_dict(local_state, prefix, local_metadata, True, missing, unexpected, errors)
-            for name, child in module._modules.items():
-                if child is not None:
-                    child_prefix = prefix + name + "."
-                    load(child, {k: v for k, v in local_state.items() if k.startswith(child_prefix)}, child_prefix)
-            keys = _IncompatibleKeys(missing, unexpected)
-            for hook in module._load_state_dict_post_hooks.values():
-                if hook(module, keys) is not None:
-                    raise AssertionError(
-                        "Hooks registered with ``register_load_state_dict_post_hook`` are not expected to return new "
-                        "values, if incompatible_keys need to be modified, it should be done inplace."
-                    )
-
-        load(self, state_dict, "")
-        if strict:
-            if unexpected:
-                errors.insert(0, "Unexpected key(s) in state_dict: {}. ".format(", ".join(f'"{k}"' for k in unexpected)))
-            if missing:
-                errors.insert(0, "Missing key(s) in state_dict: {}. ".format(", ".join(f'"{k}"' for k in missing)))
-        if errors:
-            raise RuntimeError(
-                "Error(s) in loading state_dict for {}:\n\t{}".format(type(self).__name__, "\n\t".join(errors))
-            )
-        return _IncompatibleKeys(missing, unexpected)
 
     # Walking
 

@@ -8,7 +8,6 @@ import rushlight
 from rushlight import Tensor
 
 from ..modules.container import ModuleDict, ModuleList
-from ..modules.module import Module
 from ..parameter import Parameter
 
 __all__ = [
