@@ -55,7 +55,7 @@ for _name, _dtype in _ALIASES.items():
 # ---- ops ---------------------------------------------------------------------------------------------------------------------------
 
 for _name in _C.function_names:
-    if not _name.startswith("special_"):
+    if not _name.startswith(("special_", "linalg_")):
         globals()[_name] = _C.functions[_name]
 # Activations that PyTorch has in both places.
 for _name in ("selu", "celu", "rrelu", "threshold", "selu_", "celu_", "rrelu_"):
@@ -79,7 +79,7 @@ from . import backends, cuda, utils, version  # noqa: E402
 
 # Modules that few scripts need are imported when first used.
 _LAZY = frozenset(
-    "accelerator amp compiler distributed distributions fft func hub jit linalg mps multiprocessing nn optim profiler safetensors serialization special testing xpu "
+    "accelerator amp compiler distributed distributions fft func hub jit linalg mps multiprocessing nn optim profiler safetensors serialization signal special testing xpu "
     "return_types storage _dynamo _utils".split()
 )
 

@@ -24,13 +24,16 @@ class Sample:
     def __init__(self, package, text, default, grad=False, copy=False):
         self.package, self.default, self.grad, self.copy, self.leaves = package, default, grad, copy, []
         scope = {name: getattr(package, name) for name in DTYPES}
-        scope |= dict(T=self.real, I=self.int, B=self.bool, inf=math.inf, nan=math.nan, call=lambda *a, **k: (a, k))
+        scope |= dict(T=self.real, I=self.int, B=self.bool, S=self.symmetric, inf=math.inf, nan=math.nan, call=lambda *a, **k: (a, k))
         constants = {"__builtins__": {}, "None": None, "True": True, "False": False}
         self.args, self.kwargs = eval(f"call({text})", constants, scope)
 
     def make(self, shape, f, dtype):
-        number, count = len(self.leaves), math.prod(shape)
-        values = [f(uniform(number, e)) for e in range(count)]
+        number = len(self.leaves)
+        return self.make_of(shape, lambda e: f(uniform(number, e)), dtype)
+
+    def make_of(self, shape, value, dtype):
+        values = [value(e) for e in range(math.prod(shape))]
         t = self.package.tensor(values, dtype=self.package.float64).reshape(shape).to(dtype)
         if self.grad and dtype.is_floating_point:
             t.requires_grad_(True)
@@ -39,6 +42,16 @@ class Sample:
 
     def real(self, *shape, dtype=None, lo=-2, hi=2):
         return self.make(shape, lambda u: lo + (hi - lo) * u, dtype or getattr(self.package, self.default))
+
+    def symmetric(self, *shape, dtype=None, lo=-1, hi=1):
+        n, number = shape[-1], len(self.leaves)
+
+        def value(e):
+            row, column = e // n % n, e % n
+            mirrored = e // (n * n) * n * n + max(row, column) * n + min(row, column)
+            return lo + (hi - lo) * uniform(number, mirrored) + n * (row == column)
+
+        return self.make_of(shape, value, dtype or getattr(self.package, self.default))
 
     def int(self, *shape, dtype=None, lo=0, hi=10):
         return self.make(shape, lambda u: lo + math.floor(u * (hi - lo)), dtype or self.package.int64)
@@ -61,6 +74,9 @@ SPELLED = {
     "meshgrid": lambda p: lambda tensors, indexing=None: p.meshgrid(*tensors, indexing=indexing),
     "nonzero_numpy": lambda p: lambda x: p.nonzero(x, as_tuple=True),
     "polygamma.self": lambda p: lambda x, n: x.polygamma(n),
+    "unique_dim": lambda p: lambda x, dim, sorted=True, return_inverse=False, return_counts=False: p.unique(
+        x, sorted, return_inverse, return_counts, dim
+    ),
     "tensordot.dims": lambda p: lambda a, b, dims_self, dims_other: p.tensordot(a, b, dims=(dims_self, dims_other)),
 }
 
@@ -76,6 +92,8 @@ def function(package, row):
         places = (package.nn.functional, package)
     elif name.startswith("special_"):
         name, places = name.removeprefix("special_"), (package.special,)
+    elif name.startswith("linalg_"):
+        name, places = name.removeprefix("linalg_"), (package.linalg,)
     else:
         places = (package, package.Tensor, package.nn.functional, package.linalg)
     return next((getattr(place, name) for place in places if hasattr(place, name)), None)

@@ -7,6 +7,7 @@
 //! - `T(2, 3)`: a tensor of real numbers. Keywords: `dtype` (without it the caller's default), `lo` (-2), `hi` (2). `T()` is zero-dim.
 //! - `I(2, 3)`: a tensor of integers. Keywords: `dtype` (int64), `lo` (0), `hi` (10, exclusive).
 //! - `B(2, 3)`: a tensor of truth values; `dtype` (bool).
+//! - `S(2, 3, 3)`: symmetric, positive definite matrices. Keywords: `dtype`, `lo` (-1), `hi` (1).
 //!
 //! # Values
 //!
@@ -21,6 +22,7 @@
 //! z = z xor (z >> 31)
 //! u = (z >> 11) / 2^53                              # 0 <= u < 1, exact in f64
 //! T: lo + (hi - lo) * u      I: lo + floor(u * (hi - lo))      B: u < 0.5
+//! S: the value of T for the element mirrored into the lower triangle; n more on the diagonal of n × n
 //! ```
 //!
 //! Each is computed in f64, rounded after every operation, then converted to the dtype as PyTorch's `Tensor.to` converts a float64
@@ -57,7 +59,7 @@ pub enum Expr {
 /// A tensor in a sample.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TensorExpr {
-    /// `T`, `I` or `B`.
+    /// `T`, `I`, `B` or `S`.
     pub fill: Fill,
     /// The sizes.
     pub shape: Vec<usize>,
@@ -78,6 +80,8 @@ pub enum Fill {
     Int,
     /// `B`: truth values.
     Bool,
+    /// `S`: symmetric positive definite matrices.
+    Symmetric,
 }
 
 impl Sample {
@@ -154,7 +158,7 @@ impl TensorExpr {
     /// The tensor, as the one with this number in its sample.
     pub fn tensor(&self, number: u64, default_dtype: DType) -> Result<Tensor> {
         let dtype = self.dtype.unwrap_or(match self.fill {
-            Fill::Real => default_dtype,
+            Fill::Real | Fill::Symmetric => default_dtype,
             Fill::Int => DType::I64,
             Fill::Bool => DType::Bool,
         });
@@ -173,6 +177,14 @@ impl TensorExpr {
             Fill::Real => self.lo + (self.hi - self.lo) * u,
             Fill::Int => self.lo + (u * (self.hi - self.lo)).floor(),
             Fill::Bool => (u < 0.5) as u8 as f64,
+            Fill::Symmetric => {
+                // Larger on the diagonal than all of a row together.
+                let n = *self.shape.last().expect("the parser wants two sizes") as u64;
+                let (row, column) = (element / n % n, element % n);
+                let mirrored = element / (n * n) * n * n + row.max(column) * n + row.min(column);
+                let value = self.lo + (self.hi - self.lo) * uniform(number, mirrored);
+                if row == column { value + n as f64 } else { value }
+            }
         }
     }
 }
@@ -344,9 +356,10 @@ impl<'a> Parser<'a> {
             "T" => self.tensor(Fill::Real, -2.0, 2.0)?,
             "I" => self.tensor(Fill::Int, 0.0, 10.0)?,
             "B" => self.tensor(Fill::Bool, 0.0, 0.0)?,
+            "S" => self.tensor(Fill::Symmetric, -1.0, 1.0)?,
             _ => match DType::from_name(name) {
                 Some(dtype) => Expr::DType(dtype),
-                None => return Err(format!("`{name}` is not a value: neither a literal, nor a dtype, nor `T`, `I` or `B`")),
+                None => return Err(format!("`{name}` is not a value: neither a literal, nor a dtype, nor `T`, `I`, `B` or `S`")),
             },
         })
     }
@@ -384,7 +397,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// The parentheses after `T`, `I` or `B`.
+    /// The parentheses after `T`, `I`, `B` or `S`.
     fn tensor(&mut self, fill: Fill, lo: f64, hi: f64) -> Parsed<Expr> {
         if !self.take('(') {
             return Err("expected `(` and the sizes of a tensor".into());
@@ -407,11 +420,14 @@ impl<'a> Parser<'a> {
                 ("dtype", Expr::DType(d)) => tensor.dtype = Some(d),
                 ("lo", Expr::Int(i)) if fill != Fill::Bool => tensor.lo = i as f64,
                 ("hi", Expr::Int(i)) if fill != Fill::Bool => tensor.hi = i as f64,
-                ("lo", Expr::Float(f)) if fill == Fill::Real => tensor.lo = f,
-                ("hi", Expr::Float(f)) if fill == Fill::Real => tensor.hi = f,
+                ("lo", Expr::Float(f)) if matches!(fill, Fill::Real | Fill::Symmetric) => tensor.lo = f,
+                ("hi", Expr::Float(f)) if matches!(fill, Fill::Real | Fill::Symmetric) => tensor.hi = f,
                 ("lo" | "hi" | "dtype", _) => return refuse(self, format!("the value of `{name}` does not suit this tensor")),
                 _ => return refuse(self, format!("a tensor has no `{name}`; it has dtype, lo and hi")),
             }
+        }
+        if fill == Fill::Symmetric && !matches!(tensor.shape[..], [.., m, n] if m == n) {
+            return refuse(self, "symmetric matrices are square".into());
         }
         if !(tensor.lo <= tensor.hi && (tensor.hi - tensor.lo).is_finite()) {
             return refuse(self, format!("`lo` {} and `hi` {} are not the ends of an interval", tensor.lo, tensor.hi));

@@ -32,14 +32,18 @@ pub mod affine;
 pub mod arith;
 pub mod attention;
 pub mod binary;
+pub mod calculus;
 pub mod classification;
 pub mod compare;
 pub mod conv;
 pub mod convert;
 pub mod creation;
+pub mod dense;
+pub mod distance;
 pub mod dropouts;
 pub mod einsum;
 pub mod extremes;
+pub mod factor;
 pub mod fill;
 pub mod histogram;
 pub mod index;
@@ -48,10 +52,12 @@ pub mod join;
 pub mod linalg;
 pub mod lookup;
 pub mod loss;
+pub mod matrix;
 pub mod normalization;
 pub mod padding;
 pub mod patches;
 pub mod permute;
+pub mod pieces;
 pub mod pointwise;
 pub mod pool;
 pub mod quantiles;
@@ -64,6 +70,7 @@ pub mod scatter;
 pub mod similarity;
 pub mod slicing;
 pub mod softmaxes;
+pub mod solve;
 pub mod sort;
 pub mod special;
 pub mod spots;
@@ -74,6 +81,7 @@ pub mod triangle;
 pub mod trigonometry;
 pub mod unique;
 pub mod view;
+pub mod windows;
 
 families![
     activation,
@@ -82,14 +90,18 @@ families![
     arith,
     attention,
     binary,
+    calculus,
     classification,
     compare,
     conv,
     convert,
     creation,
+    dense,
+    distance,
     dropouts,
     einsum,
     extremes,
+    factor,
     fill,
     histogram,
     index,
@@ -98,10 +110,12 @@ families![
     linalg,
     lookup,
     loss,
+    matrix,
     normalization,
     padding,
     patches,
     permute,
+    pieces,
     pointwise,
     pool,
     quantiles,
@@ -114,6 +128,7 @@ families![
     similarity,
     slicing,
     softmaxes,
+    solve,
     sort,
     special,
     spots,
@@ -123,7 +138,8 @@ families![
     triangle,
     trigonometry,
     unique,
-    view
+    view,
+    windows
 ];
 
 pub(crate) use crate::autograd::saved::Saved;

@@ -44,7 +44,7 @@ pub(crate) fn embed(g: &Tensor, shape: &[usize], view: Replay) -> Result<Tensor>
 }
 
 /// A copy of `x` with `src` where `view` cuts; the shapes must be equal.
-fn replace(x: &Tensor, src: &Tensor, view: Replay) -> Result<Tensor> {
+pub(super) fn replace(x: &Tensor, src: &Tensor, view: Replay) -> Result<Tensor> {
     let target = view(&x.detach())?.shape();
     if target != src.shape() {
         return Err(Error::runtime(format!(

@@ -39,13 +39,16 @@ class Sample:
 
     def __init__(self, text, default, wanted=(), copy=False):
         self.tensors, self.default, self.wanted, self.copy = [], default, wanted, copy
-        scope = dict(DTYPES, T=self.real, I=self.int, B=self.bool, inf=math.inf, nan=math.nan, call=lambda *a, **k: (a, k))
+        scope = dict(DTYPES, T=self.real, I=self.int, B=self.bool, S=self.symmetric, inf=math.inf, nan=math.nan, call=lambda *a, **k: (a, k))
         self.args, self.kwargs = eval(f"call({text})", {"__builtins__": {}, "None": None, "True": True, "False": False}, scope)
 
     def make(self, shape, f, dtype):
         number = len(self.tensors)
-        count = math.prod(shape)
-        values = [f(uniform(number, e)) for e in range(count)]
+        return self.make_of(shape, lambda e: f(uniform(number, e)), dtype)
+
+    def make_of(self, shape, value, dtype):
+        number = len(self.tensors)
+        values = [value(e) for e in range(math.prod(shape))]
         t = torch.tensor(values, dtype=torch.float64).reshape(shape).to(dtype)
         t.requires_grad_(number in self.wanted)
         self.tensors.append(t)
@@ -60,6 +63,16 @@ class Sample:
     def bool(self, *shape, dtype=torch.bool):
         return self.make(shape, lambda u: u < 0.5, dtype)
 
+    def symmetric(self, *shape, dtype=None, lo=-1, hi=1):
+        n = shape[-1]
+
+        def mirrored(e):
+            row, column = e // n % n, e % n
+            return e // (n * n) * n * n + max(row, column) * n + min(row, column)
+
+        values = {e: lo + (hi - lo) * uniform(len(self.tensors), mirrored(e)) + n * (e // n % n == e % n) for e in range(math.prod(shape))}
+        return self.make_of(shape, values.__getitem__, dtype or self.default)
+
 
 # How PyTorch calls what the op table calls otherwise.
 SPELLED = {
@@ -72,6 +85,8 @@ SPELLED = {
     "nonzero_numpy": lambda x: torch.nonzero(x, as_tuple=True),
     "polygamma.self": lambda x, n: x.polygamma(n),
     "slice": torch.ops.aten.slice,
+    "unique_consecutive": torch.ops.aten.unique_consecutive,
+    "unique_dim": torch.ops.aten.unique_dim,
     "tensordot.dims": lambda a, b, dims_self, dims_other: torch.tensordot(a, b, dims=(dims_self, dims_other)),
 }
 
@@ -94,6 +109,8 @@ def function(row):
         places = (F, torch)
     elif name.startswith("special_"):
         name, places = name.removeprefix("special_"), (torch.special,)
+    elif name.startswith("linalg_"):
+        name, places = name.removeprefix("linalg_"), (torch.linalg,)
     else:
         places = (torch, torch.Tensor, F, torch.linalg)
     for place in places:
@@ -180,7 +197,9 @@ def answer(row):
     except Unknown as e:
         return key | {"unknown": str(e)}
     except Exception as e:  # what PyTorch refuses, Rushlight should refuse
-        return key | {"error": f"{type(e).__name__}: {e}".split("\n")[0][:300]}
+        # Of exceptions that only PyTorch has, the builtin one that they are.
+        kind = next(c.__name__ for c in type(e).__mro__ if c.__module__ == "builtins")
+        return key | {"error": f"{kind}: {e}".split("\n")[0][:300]}
 
 
 def ops():

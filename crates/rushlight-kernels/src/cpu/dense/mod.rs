@@ -77,7 +77,8 @@ fn batch<T: Element>(op: DenseOp, ins: &[View], outs: &mut [ViewMut]) -> Result<
                 store::<T>(&mut outs[1], i, &vectors);
             }
             DenseOp::Svd => {
-                let full = outs[0].shape()[outs[0].shape().len() - 1] == m;
+                let (u, vh) = (outs[0].shape(), outs[2].shape());
+                let full = u[u.len() - 1] == m && vh[vh.len() - 2] == n;
                 let (u, s, vh) = svd(&a, m, n, full).ok_or_else(|| failed("linalg.svd", i, count))?;
                 store::<T>(&mut outs[0], i, &u);
                 store::<T>(&mut outs[1], i, &s);
