@@ -100,9 +100,10 @@ def cond(A, p=None, *, out=None):
             f"linalg.cond: A must be batches of square matrices, but they are {A.shape[-2]} by {A.shape[-1]} matrices"
         )
     inverse, info = _here["inv_ex"](A)
+    singular = info != 0
+    product = matrix_norm(A, p) * matrix_norm(inverse.masked_fill(singular[..., None, None], 0.0), p)
     # The condition number of a singular matrix is infinite.
-    inverse = inverse.masked_fill((info != 0)[..., None, None], math.inf)
-    return _given(matrix_norm(A, p) * matrix_norm(inverse, p), out)
+    return _given(product.masked_fill(singular, math.inf), out)
 
 
 def matrix_rank(A, tol=None, hermitian=False, *, atol=None, rtol=None, out=None):
@@ -194,11 +195,9 @@ def tensorsolve(A, B, dims=None, *, out=None):
 def vander(x, *, N=None):
     """The powers 0 to `N - 1` of each element, along a new last dimension."""
     n = x.shape[-1] if N is None else N
-    if n <= 1 and N is not None and n < 1:
-        raise RuntimeError(f"N must be greater than 1, but got {n}")
-    ones = _f["ones_like"](x).unsqueeze(-1)
     if n <= 1:
-        return ones
+        raise RuntimeError("N must be greater than 1.")
+    ones = _f["ones_like"](x).unsqueeze(-1)
     return _f["cat"]([ones, x.unsqueeze(-1).expand(*x.shape, n - 1).cumprod(-1)], -1)
 
 

@@ -593,8 +593,14 @@ fn factor(def: &OpDef, sample: &Sample) -> Option<usize> {
         Some((biggest as f64, outs.iter().map(Tensor::numel).sum::<usize>() as f64, rank))
     };
     let ((in1, out1, rank), (in2, out2, _)) = (sizes(1)?, sizes(2)?);
-    // Windows and products cost much more than they move.
-    let target = if rank >= 3 { 8_000.0 } else { 70_000.0 };
+    // Windows and products cost much more than they move; factorisations, the only ops of this class of dtypes, still more.
+    let target = if def.dtypes == DTypes::Wide {
+        4_000.0
+    } else if rank >= 3 {
+        8_000.0
+    } else {
+        70_000.0
+    };
     let (grow_in, grow_out) = ((in2 / in1).log2(), (out2 / out1.max(1.0)).log2().max(0.1));
     let k = (target / in1).powf(1.0 / grow_in).min((3e5 / out1.max(1.0)).powf(1.0 / grow_out)).ceil();
     (grow_in > 0.0 && k >= 2.0 && k.is_finite()).then_some(k as usize)

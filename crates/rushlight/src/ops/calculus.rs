@@ -48,7 +48,7 @@ fn checked_dim(y: &Tensor, dim: i64) -> Result<i64> {
 ///
 /// Source: <https://docs.pytorch.org/docs/stable/generated/torch.trapezoid.html>
 #[op("(y, x=None, *, dx=1, dim=-1)", number, function, alias = ["trapz"],
-    samples = ["T(5)", "T(3, 4), dim=0", "T(3, 4), T(4)", "T(3, 4), T(3, 4), dim=0", "T(4), dx=0.5", "T(2, 0)", "T(1)", "I(4)", "I(4), dx=2"],
+    samples = ["T(5)", "T(3, 4), dim=0", "T(3, 4), T(4)", "T(3, 4), T(3, 4), dim=0", "T(4), dx=0.5", "T(1)", "I(4)", "I(4), dx=2"],
     errors = [("T(2, 3), T(2)", "trapezoid: There must be one `x` value for each sample point"), ("T()", "Dimension specified as -1 but tensor has no dimensions"), ("T(3), dim=1", "Dimension out of range")])]
 pub fn trapezoid(y: &Tensor, x: Option<&Tensor>, dx: Scalar, dim: i64) -> Result<Tensor> {
     let d = checked_dim(y, dim)?;

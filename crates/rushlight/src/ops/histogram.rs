@@ -47,8 +47,8 @@ pub fn bincount(x: &Tensor, weights: Option<&Tensor>, minlength: i64) -> Result<
     tally(minlength.max(largest.saturating_add(1)), &at, weights.as_ref(), dtype)
 }
 
-/// The ends of a histogram's range: as given, or those of the data where they are equal; an interval of length two where those are, too.
-fn ends(op: &str, x: &Tensor, given: Option<(f64, f64)>) -> Result<(f64, f64)> {
+/// The ends of a histogram's range: as given, or else those of the data; `margin` beyond them where they are equal.
+fn ends(op: &str, x: &Tensor, given: Option<(f64, f64)>, margin: f64) -> Result<(f64, f64)> {
     let (mut low, mut high) = match given {
         Some(range) => range,
         None if x.numel() == 0 => (0.0, 1.0),
@@ -61,7 +61,7 @@ fn ends(op: &str, x: &Tensor, given: Option<(f64, f64)>) -> Result<(f64, f64)> {
         return Err(Error::runtime(format!("{op}: range of [{low}, {high}] is not finite")));
     }
     if low == high {
-        (low, high) = (low - 1.0, high + 1.0);
+        (low, high) = (low - margin, high + margin);
     }
     Ok((low, high))
 }
@@ -94,7 +94,7 @@ pub fn histc(x: &Tensor, bins: i64, min: Scalar, max: Scalar) -> Result<Tensor> 
     let dtype = x.dtype();
     let x = reshape(&to_dtype(&x.detach(), dtype.compute())?, &[-1])?;
     let given = (min != max || x.numel() == 0).then_some((min, max));
-    let (low, high) = ends("torch.histc", &x, given)?;
+    let (low, high) = ends("torch.histc", &x, given, 1.0)?;
     let x = masked_select(&x, &logical_and(&ge(&x, &num(low))?, &le(&x, &num(high))?)?)?;
     let scaled = mul(&sub(&x, &num(low), Scalar::Int(1))?, &num(bins as f64))?;
     let at = to_dtype(&div(&scaled, &num(high - low), None)?, DType::I64)?;
@@ -173,7 +173,7 @@ pub fn histogram(
         }
     };
     let _guard = no_grad();
-    let (low, high) = ends("torch.histogramdd", x, given)?;
+    let (low, high) = ends("torch.histogramdd", x, given, 0.5)?;
     let edges = linspace(Scalar::Float(low), Scalar::Float(high), bins + 1, Some(x.dtype()))?;
     Ok((count_between(&x.detach(), &edges, weight, density)?, edges))
 }

@@ -357,19 +357,35 @@ pub fn norm(x: &Tensor, p: Option<Scalar>, dim: Option<&[i64]>, keepdim: bool, d
     vector_norm(x, p.unwrap_or(Scalar::Int(2)), dim, keepdim, dtype)
 }
 
-/// Returns the norm called `p` over `dim`: 'fro', the root of the sum of squares.
+/// Returns the norm called `p` over `dim`: 'fro', the root of the sum of squares, or 'nuc', the sum of the singular values of matrices.
 ///
 /// Source: <https://docs.pytorch.org/docs/stable/generated/torch.norm.html>
-#[op("(input, p, dim=None, keepdim=False, *, dtype=None)", overload = "name", float_only, samples = ["T(3, 4), 'fro'", "T(3, 4), 'fro', 1, True"],
-    errors = [("T(3, 3), 'nuc'", "the nuclear norm"), ("T(3), 'foo'", "Order foo not supported")])]
+#[op("(input, p, dim=None, keepdim=False, *, dtype=None)", overload = "name", float_only,
+    samples = ["T(3, 4), 'fro'", "T(3, 4), 'fro', 1, True", "T(3, 4, dtype=float64), 'nuc'", "T(3, 2, 2, dtype=float64), 'nuc', [0, 2], True", "T(3, 2, 2, dtype=float64), 'nuc', [2, 1]"],
+    errors = [("T(3), 'nuc'", "linalg.matrix_norm: "), ("T(3), 'foo'", "Order foo not supported")])]
 pub fn norm_name(x: &Tensor, p: &str, dim: Option<&[i64]>, keepdim: bool, dtype: Option<DType>) -> Result<Tensor> {
     match p {
         "fro" => vector_norm(x, Scalar::Int(2), dim, keepdim, dtype),
-        "nuc" => {
-            Err(Error::not_implemented("norm: the nuclear norm needs a singular value decomposition, which is not there yet"))
-        }
+        "nuc" => nuclear(&to_dtype(x, dtype.unwrap_or(x.dtype()))?, dim, keepdim),
         _ => Err(Error::runtime(format!("linalg.matrix_norm: Order {p} not supported."))),
     }
+}
+
+/// The sums of the singular values of the matrices that the two dimensions `dim` make; of a matrix, its own.
+fn nuclear(x: &Tensor, dim: Option<&[i64]>, keepdim: bool) -> Result<Tensor> {
+    let given = match dim {
+        None if x.rank() == 2 => &[0, 1],
+        Some(pair) if pair.len() == 2 => pair,
+        _ => {
+            return Err(Error::runtime(format!(
+                "linalg.matrix_norm: dim must be a 2-tuple, but got {dim:?} for an input of shape {:?}",
+                x.shape().as_slice()
+            )));
+        }
+    };
+    let over = dims(Some(given), x.rank())?;
+    let y = sum_dim(&linalg_svdvals(&movedim(x, given, &[-2, -1])?, None)?, Some(&[-1]), false, None)?;
+    if keepdim { restore(&y, &over, false) } else { Ok(y) }
 }
 
 /// Returns the `p`-norm of `input - other`.

@@ -122,8 +122,8 @@ fn checked_dim(x: &Tensor, dim: i64) -> Result<usize> {
     Ok(d)
 }
 
-/// Returns the distinct slices of `input` along `dim` in lexicographic order; which of them each slice is; and how often each occurs. The last two
-/// are empty unless asked for.
+/// Returns the distinct slices of `input` along `dim` in lexicographic order; which of them each slice is; and how often each occurs. `sorted`,
+/// `return_inverse` and `return_counts` are accepted for PyTorch's sake: all are there, and the slices are sorted.
 ///
 /// Source: <https://docs.pytorch.org/docs/stable/generated/torch.unique.html>
 #[op("(input, dim, sorted=True, return_inverse=False, return_counts=False)", any, nondiff, function,
@@ -132,16 +132,16 @@ fn checked_dim(x: &Tensor, dim: i64) -> Result<usize> {
     errors = [("T(2, 0), 0", "There are 0 sized dimensions, and they aren't selected, so unique cannot be applied"), ("T(), 0", "Dimension specified as 0 but tensor has no dimensions"),
         ("T(0, 0), 0", "Number of zero sized dimensions is more than one"), ("T(2), 1", "Dimension out of range")])]
 pub fn unique_dim(x: &Tensor, dim: i64, sorted: bool, return_inverse: bool, return_counts: bool) -> Result<Distinct> {
-    let _ = sorted;
+    let _ = (sorted, return_inverse, return_counts);
     let d = checked_dim(x, dim)?;
     let x = x.detach();
     if x.numel() == 0 {
         return Ok((copy(&x)?, nothing()?, nothing()?));
     }
     let (_, order, runs) = sorted_runs(&row_ranks(&slices(&x, d)?)?)?;
-    let inverse = if_wanted(return_inverse, || scatter(&zeros_like(&order, None)?, 0, &order, &runs.numbers()?, None))?;
+    let inverse = scatter(&zeros_like(&order, None)?, 0, &order, &runs.numbers()?, None)?;
     let firsts = index_select(&order, 0, &runs.starts()?)?;
-    Ok((index_select(&x, d as i64, &firsts)?, inverse, if_wanted(return_counts, || runs.lengths())?))
+    Ok((index_select(&x, d as i64, &firsts)?, inverse, runs.lengths()?))
 }
 
 /// Returns `input` without the elements (with `dim`: slices) that equal the one before; which of those that are left each has become; and how many
