@@ -16,8 +16,7 @@ _shared = dict(
 for _name, _op in _shared.items():
     globals()[_name] = _f[_op]
 
-# What the native functions raise where a factorisation fails, too.
-LinAlgError = RuntimeError
+LinAlgError = _C._LinAlgError
 
 
 def _given(result, out):
@@ -50,9 +49,9 @@ def matrix_norm(A, ord="fro", dim=(-2, -1), keepdim=False, *, dtype=None, out=No
     """The norm `ord` of matrices: 'fro', 'nuc', ±inf (sums of rows), ±1 (sums of columns), ±2 (singular values)."""
     if A.dim() < 2:
         raise RuntimeError("linalg.matrix_norm: The input tensor A must have at least 2 dimensions.")
-    row, column = _pair(A, tuple(dim))
     if ord not in ("fro", "nuc") and (isinstance(ord, str) or abs(ord) not in (1, 2, math.inf)):
         raise RuntimeError(f"linalg.matrix_norm: Order {ord} not supported.")
+    row, column = _pair(A, tuple(dim))
     if ord == "fro":
         return _given(vector_norm(A, 2, (row, column), keepdim, dtype=dtype), out)
     if dtype is not None:

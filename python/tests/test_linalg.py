@@ -163,5 +163,5 @@ def test_gradients_from_differences(order):
     same(*both(lambda p, make: p.gradient(make(5), edge_order=order)))
     same(*both(lambda p, make: p.gradient(make(3, 5), spacing=0.5, edge_order=order)))
     same(*both(lambda p, make: p.gradient(make(3, 5), spacing=[0.5, 2.0], dim=(1, 0), edge_order=order)))
-    same(*both(lambda p, make: p.gradient(make(3, 4), spacing=(p.tensor([0.0, 1.0, 4.0]),), dim=0, edge_order=order)))
+    same(*both(lambda p, make: p.gradient(make(3, 4), spacing=(p.tensor([0.0, 1.0, 4.0], dtype=p.float64),), dim=0, edge_order=order)))
     same(*both(lambda p, make: p.gradient(make(1), edge_order=order)))

@@ -16,6 +16,8 @@ pub enum ErrorKind {
     Value,
     /// A documented limit of the library (`NotImplementedError`).
     NotImplemented,
+    /// A factorisation that the values of a matrix do not allow (`torch.linalg.LinAlgError`, a `RuntimeError`).
+    LinAlg,
     /// Memory that the system would not give (`RuntimeError`).
     OutOfMemory,
     /// A file that cannot be read or written, or that does not hold what it says (`OSError`).
@@ -54,6 +56,11 @@ impl Error {
     #[cold]
     pub fn value(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Value, message)
+    }
+    /// A factorisation that the values of a matrix do not allow.
+    #[cold]
+    pub fn linalg(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::LinAlg, message)
     }
     /// A documented limit.
     #[cold]

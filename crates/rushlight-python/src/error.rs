@@ -5,6 +5,8 @@ use pyo3::prelude::*;
 use rushlight::{Error, ErrorKind};
 use std::cell::RefCell;
 
+pyo3::create_exception!(_C, _LinAlgError, PyRuntimeError, "A factorisation that the values of a matrix do not allow.");
+
 thread_local! {
     /// An exception raised by Python code that the library called (a hook, a custom derivative), while the library's error stands for it.
     static RAISED: RefCell<Option<PyErr>> = const { RefCell::new(None) };
@@ -22,6 +24,7 @@ pub fn to_py(e: Error) -> PyErr {
         ErrorKind::Index => PyIndexError::new_err(message),
         ErrorKind::Value => PyValueError::new_err(message),
         ErrorKind::NotImplemented => PyNotImplementedError::new_err(message),
+        ErrorKind::LinAlg => _LinAlgError::new_err(message),
         ErrorKind::Io => PyOSError::new_err(message),
         _ => PyRuntimeError::new_err(message),
     }

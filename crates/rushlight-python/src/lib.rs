@@ -40,6 +40,7 @@ fn _C(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<tensor::PyTensor>()?;
     module.add_class::<types::PyDType>()?;
     module.add_class::<types::PyDevice>()?;
+    module.add("_LinAlgError", py.get_type::<error::_LinAlgError>())?;
     for d in DType::ALL {
         module.add(d.name(), types::dtype(py, d))?;
     }

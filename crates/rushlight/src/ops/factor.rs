@@ -65,7 +65,7 @@ pub fn linalg_cholesky_ex(a: &Tensor, upper: bool, check_errors: bool) -> Result
     square_side("linalg.cholesky", "cholesky_cpu", a)?;
     let [l, info] = lower_factor(&if upper { mt(a)? } else { a.clone() })?;
     if check_errors && let Some((place, order)) = first_failure(&info)? {
-        return Err(Error::runtime(format!(
+        return Err(Error::linalg(format!(
             "linalg.cholesky: {place}The factorization could not be completed because the input is not positive-definite (the leading minor of order {order} is not positive-definite)."
         )));
     }

@@ -294,9 +294,7 @@ pub fn linalg_solve_ex(a: &Tensor, b: &Tensor, left: bool, check_errors: bool) -
     let (a, rhs) = same_batch(&a, &rhs)?;
     let (x, info) = solution(&a, &rhs)?;
     if check_errors && let Some((place, _)) = first_failure(&info)? {
-        return Err(Error::runtime(format!(
-            "torch.linalg.solve: {place}The solver failed because the input matrix is singular."
-        )));
+        return Err(Error::linalg(format!("torch.linalg.solve: {place}The solver failed because the input matrix is singular.")));
     }
     let x = if turned { mt(&x)? } else { x };
     Ok((if vector { squeeze_dim(&x, &[-1])? } else { x }, info))
@@ -344,7 +342,7 @@ pub fn linalg_inv_ex(a: &Tensor, check_errors: bool) -> Result<(Tensor, Tensor)>
     check_inverse(a)?;
     let (y, info) = inverse_and_info(a)?;
     if check_errors && let Some((place, i)) = first_failure(&info)? {
-        return Err(Error::runtime(format!(
+        return Err(Error::linalg(format!(
             "linalg.inv: {place}The diagonal element {i} is zero, the inversion could not be completed because the input matrix is singular."
         )));
     }

@@ -89,7 +89,7 @@ fn difference(found: &Tensor, wanted: &Json, tolerance: f64) -> Option<String> {
 
 fn exception(kind: ErrorKind) -> &'static str {
     match kind {
-        ErrorKind::Runtime | ErrorKind::OutOfMemory => "RuntimeError",
+        ErrorKind::Runtime | ErrorKind::OutOfMemory | ErrorKind::LinAlg => "RuntimeError",
         ErrorKind::Type => "TypeError",
         ErrorKind::Index => "IndexError",
         ErrorKind::Value => "ValueError",

@@ -92,7 +92,7 @@ fn batch<T: Element>(op: DenseOp, ins: &[View], outs: &mut [ViewMut]) -> Result<
 #[cold]
 fn failed(op: &str, i: usize, count: usize) -> Error {
     let place = if count == 1 { String::new() } else { format!("(Batch element {i}): ") };
-    Error::runtime(format!(
+    Error::linalg(format!(
         "{op}: {place}The algorithm failed to converge because the input matrix contained non-finite values or is ill-conditioned."
     ))
 }
