@@ -156,6 +156,8 @@ class Tensor:
         """Returns the positions of the non-zero elements of `input`, one per row: numpy's name for `nonzero()`."""
     def as_strided(self, size: builtins.int | Sequence[builtins.int], stride: builtins.int | Sequence[builtins.int], storage_offset: builtins.int | None = None) -> Tensor:
         """Returns a view of the memory of `input` with the given sizes, strides and offset, all in elements."""
+    def as_strided_scatter(self, src: Tensor, size: builtins.int | Sequence[builtins.int], stride: builtins.int | Sequence[builtins.int], storage_offset: builtins.int | None = None) -> Tensor:
+        """Returns a copy of `input`, row-major, with `src` where `as_strided` with the other arguments would look."""
     def asin(self) -> Tensor:
         """Returns the arcsine of each element, in `[-π/2, π/2]`; NaN outside `[-1, 1]`."""
     def asin_(self) -> Tensor:
@@ -196,6 +198,8 @@ class Tensor:
         """Overwrites `input` with ones, with probability `p`, and zeros."""
     def bfloat16(self, memory_format=None) -> Any:
         """Returns the tensor as torch.bfloat16."""
+    def bincount(self, weights: Tensor | None = None, minlength: builtins.int = 0) -> Tensor:
+        """Returns how often each of the integers 0, 1, … occurs in the vector `input`, or the sum of the `weights` where it does. The result has `minlength` elements, or more if `input` has larger numbers."""
     def bitwise_and(self, other: Tensor | Number) -> Tensor:
         """Returns the bits that are set in both elements; of bools, the conjunction."""
     def bitwise_and_(self, other: Tensor | Number) -> Tensor:
@@ -238,6 +242,10 @@ class Tensor:
         """Returns the smallest integer not below each element."""
     def char(self, memory_format=None) -> Any:
         """Returns the tensor as torch.int8."""
+    def cholesky_inverse(self, upper: builtins.bool = False) -> Tensor:
+        """Returns the inverses of the matrices whose Cholesky factors are `L`; with `upper` the upper ones."""
+    def cholesky_solve(self, L: Tensor, upper: builtins.bool = False) -> Tensor:
+        """Returns the solution X of `A X = input` from the Cholesky factor `L` of A; with `upper` the upper one."""
     def chunk(self, chunks: builtins.int, dim: builtins.int = 0) -> tuple[Tensor, ...]:
         """Splits dimension `dim` into at most `chunks` views of equal size; the last may be smaller."""
     @overload
@@ -288,6 +296,8 @@ class Tensor:
         """Returns the magnitude of `input` with the sign of `other`; the signs of zeros and NaNs count."""
     def copysign_(self, other: Tensor | Number) -> Tensor:
         """Returns the magnitude of `input` with the sign of `other`; the signs of zeros and NaNs count."""
+    def corrcoef(self) -> Tensor:
+        """Returns the correlation coefficients of the variables in the rows of `input`: covariances divided by both standard deviations."""
     def cos(self) -> Tensor:
         """Returns the cosine of each element (in radians)."""
     def cos_(self) -> Tensor:
@@ -302,8 +312,12 @@ class Tensor:
     @overload
     def count_nonzero(self, *size: builtins.int) -> Tensor:
         """Returns how many elements are not zero, over `dim` (all dimensions for None), in int64."""
+    def cov(self, *, correction: builtins.int = 1, fweights: Tensor | None = None, aweights: Tensor | None = None) -> Tensor:
+        """Returns the covariances of the variables in the rows of `input` (a vector is one variable): `[variables, variables]`, or a number. The divisor is the number of observations less `correction`. `fweights` says how often each observation was made, `aweights` how much it counts."""
     def cpu(self, memory_format=None) -> Any:
         """Returns the tensor itself: it is on the CPU."""
+    def cross(self, other: Tensor | Number, dim: builtins.int | None = None) -> Tensor:
+        """As `linalg.cross`, by default along the first dimension of three elements."""
     def cuda(self, device=None, non_blocking=False, memory_format=None) -> Any:
         """Raises: there is no CUDA here."""
     def cummax(self, dim: builtins.int) -> tuple[Tensor, Tensor]:
@@ -325,6 +339,8 @@ class Tensor:
         """Returns angles in degrees as radians."""
     def deg2rad_(self) -> Tensor:
         """Returns angles in degrees as radians."""
+    def det(self) -> Tensor:
+        """Returns the determinants of square matrices."""
     def detach(self, /) -> Any:
         """A tensor over the same memory, without history."""
     def detach_(self, /) -> Any:
@@ -364,6 +380,15 @@ class Tensor:
         """Returns the dot product of two vectors of the same length."""
     def double(self, memory_format=None) -> Any:
         """Returns the tensor as torch.float64."""
+    @overload
+    def dsplit(self, sections: builtins.int) -> tuple[Tensor, ...]:
+        """Cuts into `sections` equal views along the third dimension."""
+    @overload
+    def dsplit(self, indices: builtins.int | Sequence[builtins.int]) -> tuple[Tensor, ...]:
+        """Cuts into `sections` equal views along the third dimension."""
+    @overload
+    def dsplit(self, *size: builtins.int) -> tuple[Tensor, ...]:
+        """Cuts into `sections` equal views along the third dimension."""
     dtype: _dtype
     def element_size(self, /) -> Any:
         ...
@@ -495,6 +520,23 @@ class Tensor:
         """Returns the step function of each element: 0 below zero, 1 above, `values` at zero."""
     def heaviside_(self, values: Tensor | Number) -> Tensor:
         """Returns the step function of each element: 0 below zero, 1 above, `values` at zero."""
+    def histc(self, bins: builtins.int = 100, min: Number = 0, max: Number = 0) -> Tensor:
+        """Returns how many elements of `input` lie in each of `bins` intervals of equal length from `min` to `max`; where these are equal, from the smallest element to the largest. Elements outside, and NaN, are not counted."""
+    @overload
+    def histogram(self, bins: builtins.int = 100, *, range: Sequence[builtins.float] | None = None, weight: Tensor | None = None, density: builtins.bool = False) -> tuple[Tensor, Tensor]:
+        """Returns how many elements of `input` lie in each of `bins` intervals of equal length within `range` (by default that of the elements), and the edges of the intervals. With `weight` the weights are added up; with `density` the result's integral over the range is one."""
+    @overload
+    def histogram(self, bins: Tensor, *, weight: Tensor | None = None, density: builtins.bool = False) -> tuple[Tensor, Tensor]:
+        """Returns how many elements of `input` lie in each of `bins` intervals of equal length within `range` (by default that of the elements), and the edges of the intervals. With `weight` the weights are added up; with `density` the result's integral over the range is one."""
+    @overload
+    def hsplit(self, sections: builtins.int) -> tuple[Tensor, ...]:
+        """Cuts into `sections` equal views along the second dimension; of a vector along its only one."""
+    @overload
+    def hsplit(self, indices: builtins.int | Sequence[builtins.int]) -> tuple[Tensor, ...]:
+        """Cuts into `sections` equal views along the second dimension; of a vector along its only one."""
+    @overload
+    def hsplit(self, *size: builtins.int) -> tuple[Tensor, ...]:
+        """Cuts into `sections` equal views along the second dimension; of a vector along its only one."""
     def hypot(self, other: Tensor | Number) -> Tensor:
         """Returns the length of each hypotenuse, `sqrt(input² + other²)`, without overflow on the way."""
     def hypot_(self, other: Tensor | Number) -> Tensor:
@@ -546,6 +588,8 @@ class Tensor:
         """Returns the products over the last dimension of both operands: for `[…a, k]` and `[…b, k]` a result of shape `[…a, …b]`. With a zero-dim operand it is the ordinary product."""
     def int(self, memory_format=None) -> Any:
         """Returns the tensor as torch.int32."""
+    def inverse(self) -> Tensor:
+        """Returns the inverses of square matrices."""
     def is_coalesced(self, device=None) -> Any:
         ...
     def is_complex(self, /) -> Any:
@@ -662,6 +706,8 @@ class Tensor:
         """Returns `log2(2^input + 2^other)` without overflow on the way."""
     def logcumsumexp(self, dim: builtins.int) -> Tensor:
         """Returns the logarithm of the running sum of exponentials along `dim`."""
+    def logdet(self) -> Tensor:
+        """Returns the logarithms of the determinants of square matrices: NaN where they are negative."""
     def logical_and(self, other: Tensor | Number) -> Tensor:
         """Returns whether both elements are non-zero."""
     def logical_and_(self, other: Tensor | Number) -> Tensor:
@@ -690,6 +736,8 @@ class Tensor:
         """Returns whether `input < other`, element by element."""
     def lt_(self, other: Tensor | Number) -> Tensor:
         """Returns whether `input < other`, element by element."""
+    def lu_solve(self, LU_data: Tensor, LU_pivots: Tensor) -> Any:
+        """Returns the solution X of `A X = input` from the compact LU factorisation of A."""
     mH: Tensor
     mT: Tensor
     def map_(self, other, function) -> Any:
@@ -706,6 +754,10 @@ class Tensor:
         """Returns the elements of `input` where `mask` is true, as a vector. The shapes broadcast."""
     def matmul(self, other: Tensor | Number) -> Tensor:
         """Returns the matrix product of `input` and `other`, over batches of matrices where there are more than two dimensions."""
+    def matrix_exp(self) -> Tensor:
+        """Returns the exponential of square matrices, by scaling and squaring."""
+    def matrix_power(self, n: builtins.int) -> Tensor:
+        """Returns the `n`-th power of square matrices, by repeated squaring; for a negative `n` of their inverses."""
     @overload
     def max(self) -> Tensor:
         """Returns the largest of all elements; NaN where there is one."""
@@ -742,6 +794,8 @@ class Tensor:
         """Returns the smaller of each pair of elements; NaN wins. Where they are equal, each gets half the gradient."""
     def mm(self, mat2: Tensor) -> Tensor:
         """Returns the product of the matrices `input` `[n, m]` and `mat2` `[m, p]`; nothing broadcasts."""
+    def mode(self, dim: builtins.int = -1, keepdim: builtins.bool = False) -> tuple[Tensor, Tensor]:
+        """Returns the most frequent value along `dim`, the smallest of several, and where it occurs last."""
     def moveaxis(self, source: builtins.int | Sequence[builtins.int], destination: builtins.int | Sequence[builtins.int]) -> Tensor:
         """Returns a view of `input` with the dimensions `source` moved to the places `destination`; the others keep their order."""
     def movedim(self, source: builtins.int | Sequence[builtins.int], destination: builtins.int | Sequence[builtins.int]) -> Tensor:
@@ -777,6 +831,8 @@ class Tensor:
     @overload
     def nanmedian(self, dim: builtins.int, keepdim: builtins.bool = False) -> tuple[Tensor, Tensor]:
         """Returns the median of all elements that are not NaN."""
+    def nanquantile(self, q: Tensor, dim: builtins.int | None = None, keepdim: builtins.bool = False, *, interpolation: str = 'linear') -> Tensor:
+        """As `quantile`, of the elements that are not NaN; NaN where there are none."""
     def nansum(self, dim: builtins.int | Sequence[builtins.int] | None = None, keepdim: builtins.bool = False, *, dtype: _dtype | None = None) -> Tensor:
         """Returns the sum over `dim` (all dimensions for None), counting NaN as zero."""
     def narrow(self, dim: builtins.int, start: builtins.int, length: builtins.int) -> Tensor:
@@ -858,6 +914,8 @@ class Tensor:
         """Returns a view of `input` with its dimensions in the order `dims`."""
     def pin_memory(self, device=None) -> Any:
         """Returns the tensor itself: pinning helps copies to a GPU only."""
+    def pinverse(self, rcond: builtins.float = 1e-15) -> Tensor:
+        """Returns the Moore–Penrose pseudo-inverses; singular values up to `rcond` times the largest count as zero."""
     def polygamma(self, n: builtins.int) -> Tensor:
         """Returns derivative number `n` of the digamma function; `n` is not negative."""
     def polygamma_(self, n: builtins.int) -> Tensor:
@@ -880,6 +938,8 @@ class Tensor:
         """Copies the elements of `source` into the flattened `input` at the positions `index`, or adds them."""
     def put_(self, index: Tensor, source: Tensor, accumulate: builtins.bool = False) -> Tensor:
         """Copies the elements of `source` into the flattened `input` at the positions `index`, or adds them."""
+    def quantile(self, q: Tensor, dim: builtins.int | None = None, keepdim: builtins.bool = False, *, interpolation: str = 'linear') -> Tensor:
+        """Returns the `q`-quantiles of `input`, of all elements or along `dim`: the value at rank `q (n - 1)` of the sorted elements. Between two of them: `interpolation` 'linear', 'lower', 'higher', 'midpoint' or 'nearest'. A vector `q` gives the result a leading dimension. NaN makes a result NaN."""
     def rad2deg(self) -> Tensor:
         """Returns angles in radians as degrees."""
     def rad2deg_(self) -> Tensor:
@@ -1023,6 +1083,8 @@ class Tensor:
         """Returns the view of every `step`-th element of dimension `dim` from `start` up to, not including, `end`, by Python's rules for slices."""
     def slice_scatter(self, src: Tensor, dim: builtins.int = 0, start: builtins.int | None = None, end: builtins.int | None = None, step: builtins.int = 1) -> Tensor:
         """Returns a copy of `input` with `src` in place of `input[start:end:step]` along dimension `dim`."""
+    def slogdet(self) -> tuple[Tensor, Tensor]:
+        """Returns the signs of the determinants of square matrices, and the logarithms of their magnitudes: 0 and -inf for a singular matrix."""
     def softmax(self, dim: builtins.int, *, dtype: _dtype | None = None) -> Tensor:
         """Returns `exp(input)` scaled to the sum one along `dim`, computed without overflow; `dtype` converts first."""
     def sort(self, dim: builtins.int = -1, descending: builtins.bool = False, *, stable: builtins.bool = False) -> tuple[Tensor, Tensor]:
@@ -1087,6 +1149,14 @@ class Tensor:
     @overload
     def sum(self, dim: builtins.int | Sequence[builtins.int] | None, keepdim: builtins.bool = False, *, dtype: _dtype | None = None) -> Tensor:
         """Returns the sum of all elements; integers and bools add up in int64."""
+    @overload
+    def sum_to_size(self, size: builtins.int | Sequence[builtins.int]) -> Tensor:
+        """Returns the sums of `input` over the dimensions along which a tensor of shape `size` would be broadcast to it."""
+    @overload
+    def sum_to_size(self, *size: builtins.int) -> Tensor:
+        """Returns the sums of `input` over the dimensions along which a tensor of shape `size` would be broadcast to it."""
+    def svd(self, some: builtins.bool = True, compute_uv: builtins.bool = True) -> tuple[Tensor, Tensor, Tensor]:
+        """Returns U, the singular values in falling order, and V with `input = U diag(S) Vᵀ`; with `some=False` U and V are square. Without `compute_uv` they are zeros."""
     def swapaxes(self, dim0: builtins.int, dim1: builtins.int) -> Tensor:
         """Returns a view of `input` with dimensions `dim0` and `dim1` swapped."""
     def swapaxes_(self, dim0: builtins.int, dim1: builtins.int) -> Tensor:
@@ -1137,6 +1207,8 @@ class Tensor:
         """Returns a view of `input` with dimensions `dim0` and `dim1` swapped."""
     def transpose_(self, dim0: builtins.int, dim1: builtins.int) -> Tensor:
         """Swaps dimensions `dim0` and `dim1` of `input` itself: only its strides change."""
+    def triangular_solve(self, A: Tensor, upper: builtins.bool = True, transpose: builtins.bool = False, unitriangular: builtins.bool = False) -> tuple[Tensor, Tensor]:
+        """Returns the solution X of `A X = input` (`Aᵀ X = input` with `transpose`) for triangular `A`, and a copy of `A`."""
     def tril(self, diagonal: builtins.int = 0) -> Tensor:
         """Returns the lower triangles of the matrices in `input`, up to `diagonal` above the main one; the rest is zero."""
     def tril_(self, diagonal: builtins.int = 0) -> Tensor:
@@ -1165,6 +1237,10 @@ class Tensor:
         """Returns a view of all windows of `size` elements along `dimension`, `step` apart: the windows' elements become the last dimension."""
     def uniform_(self, from_: builtins.float = 0.0, to: builtins.float = 1.0, *, generator: Generator | None = None) -> Tensor:
         """Overwrites `input` with numbers drawn uniformly from `[from, to)`."""
+    def unique(input, sorted=True, return_inverse=False, return_counts=False, dim=None) -> Any:
+        """The distinct elements in rising order, or with `dim` the distinct slices; where each one went, and how often it occurs, if asked."""
+    def unique_consecutive(input, return_inverse=False, return_counts=False, dim=None) -> Any:
+        """The elements, or slices along `dim`, that differ from the one before."""
     def unsqueeze(self, dim: builtins.int) -> Tensor:
         """Returns `input` with a new dimension of size one before `dim`."""
     def unsqueeze_(self, dim: builtins.int) -> Tensor:
@@ -1191,6 +1267,15 @@ class Tensor:
     def view_as(self, other: Tensor | Number) -> Tensor:
         """Returns a view of `input` with the shape of `other`."""
     volatile: Any
+    @overload
+    def vsplit(self, sections: builtins.int) -> tuple[Tensor, ...]:
+        """Cuts into `sections` equal views along the first dimension."""
+    @overload
+    def vsplit(self, indices: builtins.int | Sequence[builtins.int]) -> tuple[Tensor, ...]:
+        """Cuts into `sections` equal views along the first dimension."""
+    @overload
+    def vsplit(self, *size: builtins.int) -> tuple[Tensor, ...]:
+        """Cuts into `sections` equal views along the first dimension."""
     def where(self, condition, other) -> Any:
         """Returns this tensor's elements where `condition` holds, those of `other` elsewhere."""
     def xlogy(self, other: Tensor | Number) -> Tensor:
@@ -1384,6 +1469,8 @@ def argwhere(input: Tensor, *, out: Tensor | tuple[Tensor, ...] | None = None) -
     """Returns the positions of the non-zero elements of `input`, one per row: numpy's name for `nonzero()`."""
 def as_strided(input: Tensor, size: builtins.int | Sequence[builtins.int], stride: builtins.int | Sequence[builtins.int], storage_offset: builtins.int | None = None) -> Tensor:
     """Returns a view of the memory of `input` with the given sizes, strides and offset, all in elements."""
+def as_strided_scatter(input: Tensor, src: Tensor, size: builtins.int | Sequence[builtins.int], stride: builtins.int | Sequence[builtins.int], storage_offset: builtins.int | None = None, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
+    """Returns a copy of `input`, row-major, with `src` where `as_strided` with the other arguments would look."""
 def as_tensor(data: Any, dtype: _dtype | None = None, device: _Device = None) -> Tensor:
     """`data` as a tensor, sharing memory and history where possible."""
 from rushlight._numbers import asarray as asarray
@@ -1420,6 +1507,8 @@ def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number = 1, 
     """Returns `beta * input + alpha * batch1 @ batch2` for batches `[b, n, m]` and `[b, m, p]`; `input` broadcasts to `[b, n, p]`."""
 def baddbmm_(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
     """Returns `beta * input + alpha * batch1 @ batch2` for batches `[b, n, m]` and `[b, m, p]`; `input` broadcasts to `[b, n, p]`."""
+def bartlett_window(window_length: builtins.int, periodic: builtins.bool = True, *, dtype: _dtype | None = None, out: Tensor | tuple[Tensor, ...] | None = None, layout: _layout | None = None, device: _Device = None, requires_grad: builtins.bool = False, pin_memory: builtins.bool = False) -> Tensor:
+    """Returns the triangular window, `1 - |2 t - 1|`, with t from 0 to 1: to just before 1 if `periodic`."""
 @overload
 def bernoulli(input: Tensor, *, generator: Generator | None = None, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
     """Returns ones with the probabilities in `input`, else zeros."""
@@ -1433,6 +1522,8 @@ def bernoulli_(input: Tensor, p: builtins.float = 0.5, *, generator: Generator |
 def bernoulli_(input: Tensor, p: Tensor, *, generator: Generator | None = None) -> Tensor:
     """Overwrites `input` with ones, with probability `p`, and zeros."""
 bfloat16: _dtype
+def bincount(input: Tensor, weights: Tensor | None = None, minlength: builtins.int = 0, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
+    """Returns how often each of the integers 0, 1, … occurs in the vector `input`, or the sum of the `weights` where it does. The result has `minlength` elements, or more if `input` has larger numbers."""
 def bitwise_and(input: Tensor, other: Tensor | Number, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
     """Returns the bits that are set in both elements; of bools, the conjunction."""
 def bitwise_and_(input: Tensor, other: Tensor | Number) -> Tensor:
@@ -1457,6 +1548,8 @@ def bitwise_xor(input: Tensor, other: Tensor | Number, *, out: Tensor | tuple[Te
     """Returns the bits in which the elements differ; of bools, whether they differ."""
 def bitwise_xor_(input: Tensor, other: Tensor | Number) -> Tensor:
     """Returns the bits in which the elements differ; of bools, whether they differ."""
+def blackman_window(window_length: builtins.int, periodic: builtins.bool = True, *, dtype: _dtype | None = None, out: Tensor | tuple[Tensor, ...] | None = None, layout: _layout | None = None, device: _Device = None, requires_grad: builtins.bool = False, pin_memory: builtins.bool = False) -> Tensor:
+    """Returns the Blackman window, `0.42 - 0.5 cos(2π t) + 0.08 cos(4π t)`, with t from 0 to 1: to just before 1 if `periodic`."""
 from rushlight.functional import block_diag as block_diag
 def bmm(input: Tensor, mat2: Tensor, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
     """Returns the products of the matrices in `input` `[b, n, m]` and `mat2` `[b, m, p]`, one by one; nothing broadcasts."""
@@ -1465,11 +1558,15 @@ from rushlight.functional import broadcast_shapes as broadcast_shapes
 from rushlight.functional import broadcast_tensors as broadcast_tensors
 def broadcast_to(input: Tensor, size: builtins.int | Sequence[builtins.int]) -> Tensor:
     """Returns `input` broadcast to the shape `size`: another name for `expand()`."""
+def bucketize(input: Tensor, boundaries: Tensor, *, out_int32: builtins.bool = False, right: builtins.bool = False, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
+    """Returns for each element of `input` the number of the interval between the sorted `boundaries` (a vector) in which it lies. An element that equals a boundary lies below it, or with `right` above."""
 def can_cast(*args: Any, **kwargs: Any) -> Any:
     """Whether PyTorch's in-place rules let values of one dtype be stored into another."""
 from rushlight.functional import cartesian_prod as cartesian_prod
 def cat(tensors: Sequence[Tensor], dim: builtins.int = 0, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
     """Joins `tensors` along dimension `dim`. Their other sizes are equal; their dtypes promote. Vectors of no elements are left out."""
+def cdist(x1: Tensor, x2: Tensor, p: builtins.float = 2.0, compute_mode: str | None = None, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
+    """Returns the `p`-norms of the differences of all pairs of rows: `[…, p, r]` for `x1` `[…, p, m]` and `x2` `[…, r, m]`. `compute_mode` says whether Euclidean distances may be computed by a matrix product: 'use_mm_for_euclid_dist_if_necessary' (from 25 rows on), 'use_mm_for_euclid_dist', 'donot_use_mm_for_euclid_dist'."""
 def ceil(input: Tensor, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
     """Returns the smallest integer not below each element."""
 def ceil_(input: Tensor) -> Tensor:
@@ -1481,6 +1578,10 @@ def celu_(input: Tensor, alpha: builtins.float = 1.0) -> Tensor:
 from rushlight.functional import chain_matmul as chain_matmul
 channels_last: Any
 channels_last_3d: Any
+def cholesky_inverse(L: Tensor, upper: builtins.bool = False, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
+    """Returns the inverses of the matrices whose Cholesky factors are `L`; with `upper` the upper ones."""
+def cholesky_solve(input: Tensor, L: Tensor, upper: builtins.bool = False, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
+    """Returns the solution X of `A X = input` from the Cholesky factor `L` of A; with `upper` the upper one."""
 def chunk(input: Tensor, chunks: builtins.int, dim: builtins.int = 0) -> tuple[Tensor, ...]:
     """Splits dimension `dim` into at most `chunks` views of equal size; the last may be smaller."""
 @overload
@@ -1517,6 +1618,8 @@ def clip_(input: Tensor, min: Tensor | None = None, max: Tensor | None = None) -
     """Returns `input` limited to `[min, max]`; either end may be missing. Where `min > max`, the result is `max`; NaN stays."""
 def clone(input: Tensor, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
     """Returns a copy of `input` with memory of its own (`clone` in Python; in Rust `Clone` is the cheap copy of the handle)."""
+def column_stack(tensors: Sequence[Tensor], *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
+    """Joins tensors along the second dimension; vectors and numbers are columns."""
 from rushlight.functional import combinations as combinations
 from rushlight.compiler import compile as compile
 from rushlight import compiler as compiler
@@ -1529,6 +1632,8 @@ def conj_physical(input: Tensor, *, out: Tensor | tuple[Tensor, ...] | None = No
     """Returns the complex conjugate: of a real tensor, the tensor itself."""
 def conj_physical_(input: Tensor) -> Tensor:
     """Returns the complex conjugate: of a real tensor, the tensor itself."""
+def constant_pad_nd(input: Tensor, pad: builtins.int | Sequence[builtins.int], value: Number = 0, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
+    """Returns `input` with `pad[2 i]` elements of `value` before, and `pad[2 i + 1]` after the others in the i-th dimension from the last. Negative numbers cut."""
 def contiguous(input: Tensor, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
     """Returns a tensor with the same elements that lies row-major without gaps: `input` itself where it already does, else a copy."""
 contiguous_format: Any
@@ -1538,6 +1643,8 @@ def copysign(input: Tensor, other: Tensor | Number, *, out: Tensor | tuple[Tenso
     """Returns the magnitude of `input` with the sign of `other`; the signs of zeros and NaNs count."""
 def copysign_(input: Tensor, other: Tensor | Number) -> Tensor:
     """Returns the magnitude of `input` with the sign of `other`; the signs of zeros and NaNs count."""
+def corrcoef(input: Tensor, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
+    """Returns the correlation coefficients of the variables in the rows of `input`: covariances divided by both standard deviations."""
 def cos(input: Tensor, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
     """Returns the cosine of each element (in radians)."""
 def cos_(input: Tensor) -> Tensor:
@@ -1548,6 +1655,10 @@ def cosh_(input: Tensor) -> Tensor:
     """Returns the hyperbolic cosine of each element."""
 def count_nonzero(input: Tensor, dim: builtins.int | Sequence[builtins.int] | None = None, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
     """Returns how many elements are not zero, over `dim` (all dimensions for None), in int64."""
+def cov(input: Tensor, *, correction: builtins.int = 1, fweights: Tensor | None = None, aweights: Tensor | None = None, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
+    """Returns the covariances of the variables in the rows of `input` (a vector is one variable): `[variables, variables]`, or a number. The divisor is the number of observations less `correction`. `fweights` says how often each observation was made, `aweights` how much it counts."""
+def cross(input: Tensor, other: Tensor | Number, dim: builtins.int | None = None, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
+    """As `linalg.cross`, by default along the first dimension of three elements."""
 from rushlight import cuda as cuda
 def cummax(input: Tensor, dim: builtins.int, *, out: Tensor | tuple[Tensor, ...] | None = None) -> tuple[Tensor, Tensor]:
     """Returns the running maximum along `dim` and the position of the latest element that equals it."""
@@ -1561,11 +1672,15 @@ def cumsum(input: Tensor, dim: builtins.int, *, dtype: _dtype | None = None, out
     """Returns the running sum along `dim`; integers and bools add up in int64."""
 def cumsum_(input: Tensor, dim: builtins.int, *, dtype: _dtype | None = None) -> Tensor:
     """Returns the running sum along `dim`; integers and bools add up in int64."""
+def cumulative_trapezoid(y: Tensor, x: Tensor | None = None, *, dx: Number = 1, dim: builtins.int = -1, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
+    """Returns the running integral of the samples `y` along `dim` by the trapezoidal rule, at the places `x`, or `dx` apart; one element shorter than `y`."""
 default_generator: Any
 def deg2rad(input: Tensor, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
     """Returns angles in degrees as radians."""
 def deg2rad_(input: Tensor) -> Tensor:
     """Returns angles in degrees as radians."""
+def det(input: Tensor, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
+    """Returns the determinants of square matrices."""
 from rushlight._numbers import detach as detach
 def diag(input: Tensor, diagonal: builtins.int = 0, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
     """Returns a square matrix with the vector `input` on a diagonal; or, of a matrix, a copy of its diagonal."""
@@ -1598,6 +1713,12 @@ def divide_(input: Tensor, other: Tensor | Number, *, rounding_mode: str | None 
 def dot(input: Tensor, tensor: Tensor, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
     """Returns the dot product of two vectors of the same length."""
 double: _dtype
+@overload
+def dsplit(input: Tensor, sections: builtins.int) -> tuple[Tensor, ...]:
+    """Cuts into `sections` equal views along the third dimension."""
+@overload
+def dsplit(input: Tensor, indices: builtins.int | Sequence[builtins.int]) -> tuple[Tensor, ...]:
+    """Cuts into `sections` equal views along the third dimension."""
 def dstack(tensors: Sequence[Tensor], *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
     """Joins `tensors` one behind the other: along the third dimension."""
 e: builtins.float
@@ -1739,6 +1860,7 @@ from rushlight._numbers import get_num_interop_threads as get_num_interop_thread
 def get_num_threads(*args: Any, **kwargs: Any) -> Any:
     ...
 from rushlight.random import get_rng_state as get_rng_state
+from rushlight.functional import gradient as gradient
 def greater(input: Tensor, other: Tensor | Number, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
     """Returns whether `input > other`, element by element."""
 def greater_(input: Tensor, other: Tensor | Number) -> Tensor:
@@ -1747,17 +1869,39 @@ def greater_equal(input: Tensor, other: Tensor | Number, *, out: Tensor | tuple[
     """Returns whether `input >= other`, element by element."""
 def greater_equal_(input: Tensor, other: Tensor | Number) -> Tensor:
     """Returns whether `input >= other`, element by element."""
+def gru(input: Tensor, hx: Tensor, params: Sequence[Tensor], has_biases: builtins.bool, num_layers: builtins.int, dropout: builtins.float, train: builtins.bool, bidirectional: builtins.bool, batch_first: builtins.bool, *, out: Tensor | tuple[Tensor, ...] | None = None) -> tuple[Tensor, ...]:
+    """Runs a gated recurrent unit (Cho et al., 2014) over `input` `[l, n, size]`, or `[n, l, size]` with `batch_first`."""
+def gru_cell(input: Tensor, hx: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor | None = None, b_hh: Tensor | None = None, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
+    """Returns the next hidden state, `[n, hidden]`, of a gated recurrent unit for `input` `[n, size]` and the state `hx`."""
 def gt(input: Tensor, other: Tensor | Number, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
     """Returns whether `input > other`, element by element."""
 def gt_(input: Tensor, other: Tensor | Number) -> Tensor:
     """Returns whether `input > other`, element by element."""
 half: _dtype
+def hamming_window(window_length: builtins.int, periodic: builtins.bool = True, alpha: builtins.float = 0.54, beta: builtins.float = 0.46, *, dtype: _dtype | None = None, out: Tensor | tuple[Tensor, ...] | None = None, layout: _layout | None = None, device: _Device = None, requires_grad: builtins.bool = False, pin_memory: builtins.bool = False) -> Tensor:
+    """Returns the Hamming window, `alpha - beta cos(2π t)`, with t from 0 to 1: to just before 1 if `periodic`."""
+def hann_window(window_length: builtins.int, periodic: builtins.bool = True, *, dtype: _dtype | None = None, out: Tensor | tuple[Tensor, ...] | None = None, layout: _layout | None = None, device: _Device = None, requires_grad: builtins.bool = False, pin_memory: builtins.bool = False) -> Tensor:
+    """Returns the Hann window, `(1 - cos(2π t)) / 2`, with t from 0 to 1: to just before 1 if `periodic`."""
 def hardshrink(input: Tensor, lambd: builtins.float = 0.5, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
     """Returns 0 where `|x| <= lambd`, `x` elsewhere."""
 def heaviside(input: Tensor, values: Tensor | Number, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
     """Returns the step function of each element: 0 below zero, 1 above, `values` at zero."""
 def heaviside_(input: Tensor, values: Tensor | Number) -> Tensor:
     """Returns the step function of each element: 0 below zero, 1 above, `values` at zero."""
+def histc(input: Tensor, bins: builtins.int = 100, min: Number = 0, max: Number = 0, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
+    """Returns how many elements of `input` lie in each of `bins` intervals of equal length from `min` to `max`; where these are equal, from the smallest element to the largest. Elements outside, and NaN, are not counted."""
+@overload
+def histogram(input: Tensor, bins: builtins.int = 100, *, range: Sequence[builtins.float] | None = None, weight: Tensor | None = None, density: builtins.bool = False, out: Tensor | tuple[Tensor, ...] | None = None) -> tuple[Tensor, Tensor]:
+    """Returns how many elements of `input` lie in each of `bins` intervals of equal length within `range` (by default that of the elements), and the edges of the intervals. With `weight` the weights are added up; with `density` the result's integral over the range is one."""
+@overload
+def histogram(input: Tensor, bins: Tensor, *, weight: Tensor | None = None, density: builtins.bool = False, out: Tensor | tuple[Tensor, ...] | None = None) -> tuple[Tensor, Tensor]:
+    """Returns how many elements of `input` lie in each of `bins` intervals of equal length within `range` (by default that of the elements), and the edges of the intervals. With `weight` the weights are added up; with `density` the result's integral over the range is one."""
+@overload
+def hsplit(input: Tensor, sections: builtins.int) -> tuple[Tensor, ...]:
+    """Cuts into `sections` equal views along the second dimension; of a vector along its only one."""
+@overload
+def hsplit(input: Tensor, indices: builtins.int | Sequence[builtins.int]) -> tuple[Tensor, ...]:
+    """Cuts into `sections` equal views along the second dimension; of a vector along its only one."""
 def hstack(tensors: Sequence[Tensor], *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
     """Joins `tensors` side by side: along the first dimension of vectors, else along the second."""
 from rushlight import hub as hub
@@ -1818,6 +1962,8 @@ int16: _dtype
 int32: _dtype
 int64: _dtype
 int8: _dtype
+def inverse(input: Tensor, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
+    """Returns the inverses of square matrices."""
 def is_autocast_cpu_enabled(device_type=None) -> Any:
     """Whether an autocast region is active."""
 from rushlight._numbers import is_autocast_enabled as is_autocast_enabled
@@ -1857,6 +2003,8 @@ def isposinf(input: Tensor, *, out: Tensor | tuple[Tensor, ...] | None = None) -
 def isreal(input: Tensor, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
     """Returns whether each element is real: always, as there are no complex dtypes."""
 from rushlight import jit as jit
+def kaiser_window(window_length: builtins.int, periodic: builtins.bool = True, beta: builtins.float = 12.0, *, dtype: _dtype | None = None, out: Tensor | tuple[Tensor, ...] | None = None, layout: _layout | None = None, device: _Device = None, requires_grad: builtins.bool = False, pin_memory: builtins.bool = False) -> Tensor:
+    """Returns the Kaiser window, `I₀(beta √(1 - (2 t - 1)²)) / I₀(beta)`, with t from 0 to 1: to just before 1 if `periodic`."""
 def kron(input: Tensor, other: Tensor | Number, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
     """Returns the Kronecker product: each element of `input` times all of `other`, in blocks."""
 def kthvalue(input: Tensor, k: builtins.int, dim: builtins.int = -1, keepdim: builtins.bool = False, *, out: Tensor | tuple[Tensor, ...] | None = None) -> tuple[Tensor, Tensor]:
@@ -1890,6 +2038,7 @@ def lgamma(input: Tensor, *, out: Tensor | tuple[Tensor, ...] | None = None) -> 
     """Returns the natural logarithm of the absolute value of the gamma function."""
 def lgamma_(input: Tensor) -> Tensor:
     """Returns the natural logarithm of the absolute value of the gamma function."""
+from rushlight import linalg as linalg
 def linspace(start: Number, end: Number, steps: builtins.int, *, dtype: _dtype | None = None, out: Tensor | tuple[Tensor, ...] | None = None, layout: _layout | None = None, device: _Device = None, requires_grad: builtins.bool = False, pin_memory: builtins.bool = False) -> Tensor:
     """Returns `steps` evenly spaced numbers from `start` to `end`, both included."""
 def log(input: Tensor, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
@@ -1916,6 +2065,8 @@ def logaddexp2(input: Tensor, other: Tensor | Number, *, out: Tensor | tuple[Ten
     """Returns `log2(2^input + 2^other)` without overflow on the way."""
 def logcumsumexp(input: Tensor, dim: builtins.int, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
     """Returns the logarithm of the running sum of exponentials along `dim`."""
+def logdet(input: Tensor, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
+    """Returns the logarithms of the determinants of square matrices: NaN where they are negative."""
 def logical_and(input: Tensor, other: Tensor | Number, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
     """Returns whether both elements are non-zero."""
 def logical_and_(input: Tensor, other: Tensor | Number) -> Tensor:
@@ -1941,10 +2092,18 @@ def logspace(start: Number, end: Number, steps: builtins.int, base: builtins.flo
 def logsumexp(input: Tensor, dim: builtins.int | Sequence[builtins.int] | None, keepdim: builtins.bool = False, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
     """Returns `log(sum(exp(input)))` over the dimensions `dim`, without overflow."""
 long: _dtype
+def lstm(input: Tensor, hx: Sequence[Tensor], params: Sequence[Tensor], has_biases: builtins.bool, num_layers: builtins.int, dropout: builtins.float, train: builtins.bool, bidirectional: builtins.bool, batch_first: builtins.bool, *, out: Tensor | tuple[Tensor, ...] | None = None) -> tuple[Tensor, ...]:
+    """Runs a long short-term memory (Hochreiter and Schmidhuber, 1997) over `input` `[l, n, size]`, or `[n, l, size]` with `batch_first`."""
+def lstm_cell(input: Tensor, hx: Sequence[Tensor], w_ih: Tensor, w_hh: Tensor, b_ih: Tensor | None = None, b_hh: Tensor | None = None, *, out: Tensor | tuple[Tensor, ...] | None = None) -> tuple[Tensor, ...]:
+    """Returns the next hidden and cell states, `[n, hidden]` each, of a long short-term memory for `input` `[n, size]` and the states `hx`."""
 def lt(input: Tensor, other: Tensor | Number, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
     """Returns whether `input < other`, element by element."""
 def lt_(input: Tensor, other: Tensor | Number) -> Tensor:
     """Returns whether `input < other`, element by element."""
+def lu_solve(input: Tensor, LU_data: Tensor, LU_pivots: Tensor, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Any:
+    """Returns the solution X of `A X = input` from the compact LU factorisation of A."""
+def lu_unpack(LU_data: Tensor, LU_pivots: Tensor, unpack_data: builtins.bool = True, unpack_pivots: builtins.bool = True, *, out: Tensor | tuple[Tensor, ...] | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    """Returns the matrices P, L and U of a compact LU factorisation. `unpack_data` and `unpack_pivots` say whether L and U, and P, are wanted; what is not comes empty."""
 from rushlight.random import manual_seed as manual_seed
 def masked_fill(input: Tensor, mask: Tensor, value: Tensor | Number, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
     """Returns `input` with `value` where `mask` is true; `value` is a number or a zero-dim tensor."""
@@ -1958,6 +2117,10 @@ def masked_select(input: Tensor, mask: Tensor, *, out: Tensor | tuple[Tensor, ..
     """Returns the elements of `input` where `mask` is true, as a vector. The shapes broadcast."""
 def matmul(input: Tensor, other: Tensor | Number, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
     """Returns the matrix product of `input` and `other`, over batches of matrices where there are more than two dimensions."""
+def matrix_exp(input: Tensor, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
+    """Returns the exponential of square matrices, by scaling and squaring."""
+def matrix_power(input: Tensor, n: builtins.int, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
+    """Returns the `n`-th power of square matrices, by repeated squaring; for a negative `n` of their inverses."""
 @overload
 def max(input: Tensor, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
     """Returns the largest of all elements; NaN where there is one."""
@@ -1996,6 +2159,8 @@ def minimum(input: Tensor, other: Tensor | Number, *, out: Tensor | tuple[Tensor
     """Returns the smaller of each pair of elements; NaN wins. Where they are equal, each gets half the gradient."""
 def mm(input: Tensor, mat2: Tensor, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
     """Returns the product of the matrices `input` `[n, m]` and `mat2` `[m, p]`; nothing broadcasts."""
+def mode(input: Tensor, dim: builtins.int = -1, keepdim: builtins.bool = False, *, out: Tensor | tuple[Tensor, ...] | None = None) -> tuple[Tensor, Tensor]:
+    """Returns the most frequent value along `dim`, the smallest of several, and where it occurs last."""
 def moveaxis(input: Tensor, source: builtins.int | Sequence[builtins.int], destination: builtins.int | Sequence[builtins.int]) -> Tensor:
     """Returns a view of `input` with the dimensions `source` moved to the places `destination`; the others keep their order."""
 def movedim(input: Tensor, source: builtins.int | Sequence[builtins.int], destination: builtins.int | Sequence[builtins.int]) -> Tensor:
@@ -2033,6 +2198,8 @@ def nanmedian(input: Tensor, *, out: Tensor | tuple[Tensor, ...] | None = None) 
 @overload
 def nanmedian(input: Tensor, dim: builtins.int, keepdim: builtins.bool = False, *, out: Tensor | tuple[Tensor, ...] | None = None) -> tuple[Tensor, Tensor]:
     """Returns the median of all elements that are not NaN."""
+def nanquantile(input: Tensor, q: Tensor, dim: builtins.int | None = None, keepdim: builtins.bool = False, *, interpolation: str = 'linear', out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
+    """As `quantile`, of the elements that are not NaN; NaN where there are none."""
 def nansum(input: Tensor, dim: builtins.int | Sequence[builtins.int] | None = None, keepdim: builtins.bool = False, *, dtype: _dtype | None = None, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
     """Returns the sum over `dim` (all dimensions for None), counting NaN as zero."""
 def narrow(input: Tensor, dim: builtins.int, start: builtins.int, length: builtins.int) -> Tensor:
@@ -2106,6 +2273,8 @@ def outer(input: Tensor, vec2: Tensor, *, out: Tensor | tuple[Tensor, ...] | Non
 def permute(input: Tensor, dims: builtins.int | Sequence[builtins.int]) -> Tensor:
     """Returns a view of `input` with its dimensions in the order `dims`."""
 pi: builtins.float
+def pinverse(input: Tensor, rcond: builtins.float = 1e-15, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
+    """Returns the Moore–Penrose pseudo-inverses; singular values up to `rcond` times the largest count as zero."""
 @overload
 def polygamma(n: builtins.int, input: Tensor, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
     """Returns derivative number `n` of the digamma function; `n` is not negative."""
@@ -2136,6 +2305,8 @@ def put(input: Tensor, index: Tensor, source: Tensor, accumulate: builtins.bool 
     """Copies the elements of `source` into the flattened `input` at the positions `index`, or adds them."""
 def put_(input: Tensor, index: Tensor, source: Tensor, accumulate: builtins.bool = False) -> Tensor:
     """Copies the elements of `source` into the flattened `input` at the positions `index`, or adds them."""
+def quantile(input: Tensor, q: Tensor, dim: builtins.int | None = None, keepdim: builtins.bool = False, *, interpolation: str = 'linear', out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
+    """Returns the `q`-quantiles of `input`, of all elements or along `dim`: the value at rank `q (n - 1)` of the sorted elements. Between two of them: `interpolation` 'linear', 'lower', 'higher', 'midpoint' or 'nearest'. A vector `q` gives the result a leading dimension. NaN makes a result NaN."""
 def rad2deg(input: Tensor, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
     """Returns angles in radians as degrees."""
 def rad2deg_(input: Tensor) -> Tensor:
@@ -2220,6 +2391,14 @@ def resolve_neg(input) -> Any:
 def result_type(*args: Any, **kwargs: Any) -> Any:
     """The dtype that arithmetic between these operands (tensors or numbers) gives."""
 from rushlight._size import return_types as return_types
+def rnn_relu(input: Tensor, hx: Tensor, params: Sequence[Tensor], has_biases: builtins.bool, num_layers: builtins.int, dropout: builtins.float, train: builtins.bool, bidirectional: builtins.bool, batch_first: builtins.bool, *, out: Tensor | tuple[Tensor, ...] | None = None) -> tuple[Tensor, ...]:
+    """Runs a plain recurrent network (Elman, 1990), `h' = relu(w_ih x + b_ih + w_hh h + b_hh)`, over `input` `[l, n, size]`, or `[n, l, size]` with `batch_first`."""
+def rnn_relu_cell(input: Tensor, hx: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor | None = None, b_hh: Tensor | None = None, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
+    """Returns the next hidden state `relu(w_ih input + b_ih + w_hh hx + b_hh)`, `[n, hidden]`, for `input` `[n, size]` and the state `hx`."""
+def rnn_tanh(input: Tensor, hx: Tensor, params: Sequence[Tensor], has_biases: builtins.bool, num_layers: builtins.int, dropout: builtins.float, train: builtins.bool, bidirectional: builtins.bool, batch_first: builtins.bool, *, out: Tensor | tuple[Tensor, ...] | None = None) -> tuple[Tensor, ...]:
+    """Runs a plain recurrent network (Elman, 1990), `h' = tanh(w_ih x + b_ih + w_hh h + b_hh)`, over `input` `[l, n, size]`, or `[n, l, size]` with `batch_first`."""
+def rnn_tanh_cell(input: Tensor, hx: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor | None = None, b_hh: Tensor | None = None, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
+    """Returns the next hidden state `tanh(w_ih input + b_ih + w_hh hx + b_hh)`, `[n, hidden]`, for `input` `[n, size]` and the state `hx`."""
 def roll(input: Tensor, shifts: builtins.int | Sequence[builtins.int], dims: builtins.int | Sequence[builtins.int] = (), *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
     """Returns a copy of `input` with its elements moved by `shifts` along `dims`, round the end to the front; without `dims` along the flattened tensor."""
 def rot90(input: Tensor, k: builtins.int = 1, dims: builtins.int | Sequence[builtins.int] = (0, 1), *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
@@ -2263,6 +2442,8 @@ def scatter_reduce(input: Tensor, dim: builtins.int, index: Tensor, src: Tensor,
     """Joins the elements of `src` to those of `input` at the positions that `index` names along `dim`: their `'sum'`, `'prod'`, `'mean'`, `'amax'` or `'amin'`. With `include_self=False` the old values at these positions do not count."""
 def scatter_reduce_(input: Tensor, dim: builtins.int, index: Tensor, src: Tensor, reduce: str, *, include_self: builtins.bool = True) -> Tensor:
     """Joins the elements of `src` to those of `input` at the positions that `index` names along `dim`: their `'sum'`, `'prod'`, `'mean'`, `'amax'` or `'amin'`. With `include_self=False` the old values at these positions do not count."""
+def searchsorted(sorted_sequence: Tensor, input: Tensor, *, out_int32: builtins.bool = False, right: builtins.bool = False, side: str | None = None, sorter: Tensor | None = None, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
+    """Returns where each element of `input` would have to be inserted into `sorted_sequence` to keep it sorted along the last dimension: before equal elements, or with `right` (`side='right'`) after them. `sorted_sequence` is a vector, or has the leading dimensions of `input`. `sorter` holds the positions that sort a sequence that is not."""
 from rushlight.random import seed as seed
 def select(input: Tensor, dim: builtins.int, index: builtins.int) -> Tensor:
     """Returns the view of `input` at position `index` of dimension `dim`, which is removed."""
@@ -2299,6 +2480,7 @@ def sign(input: Tensor, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Te
     """Returns the sign of each element: -1, 0 or 1; 0 for NaN."""
 def sign_(input: Tensor) -> Tensor:
     """Returns the sign of each element: -1, 0 or 1; 0 for NaN."""
+from rushlight import signal as signal
 def signbit(input: Tensor, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
     """Returns whether each element has its sign bit set: -0.0 has."""
 def sin(input: Tensor, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
@@ -2317,6 +2499,8 @@ def slice(input: Tensor, dim: builtins.int = 0, start: builtins.int | None = Non
     """Returns the view of every `step`-th element of dimension `dim` from `start` up to, not including, `end`, by Python's rules for slices."""
 def slice_scatter(input: Tensor, src: Tensor, dim: builtins.int = 0, start: builtins.int | None = None, end: builtins.int | None = None, step: builtins.int = 1, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
     """Returns a copy of `input` with `src` in place of `input[start:end:step]` along dimension `dim`."""
+def slogdet(input: Tensor, *, out: Tensor | tuple[Tensor, ...] | None = None) -> tuple[Tensor, Tensor]:
+    """Returns the signs of the determinants of square matrices, and the logarithms of their magnitudes: 0 and -inf for a singular matrix."""
 def softmax(input: Tensor, dim: builtins.int, *, dtype: _dtype | None = None, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
     """Returns `exp(input)` scaled to the sum one along `dim`, computed without overflow; `dtype` converts first."""
 def sort(input: Tensor, dim: builtins.int = -1, descending: builtins.bool = False, *, stable: builtins.bool = False, out: Tensor | tuple[Tensor, ...] | None = None) -> tuple[Tensor, Tensor]:
@@ -2381,6 +2565,10 @@ def sum(input: Tensor, *, dtype: _dtype | None = None, out: Tensor | tuple[Tenso
 @overload
 def sum(input: Tensor, dim: builtins.int | Sequence[builtins.int] | None, keepdim: builtins.bool = False, *, dtype: _dtype | None = None, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
     """Returns the sum of all elements; integers and bools add up in int64."""
+def sum_to_size(input: Tensor, size: builtins.int | Sequence[builtins.int], *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
+    """Returns the sums of `input` over the dimensions along which a tensor of shape `size` would be broadcast to it."""
+def svd(input: Tensor, some: builtins.bool = True, compute_uv: builtins.bool = True, *, out: Tensor | tuple[Tensor, ...] | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    """Returns U, the singular values in falling order, and V with `input = U diag(S) Vᵀ`; with `some=False` U and V are square. Without `compute_uv` they are zeros."""
 def swapaxes(input: Tensor, dim0: builtins.int, dim1: builtins.int) -> Tensor:
     """Returns a view of `input` with dimensions `dim0` and `dim1` swapped."""
 def swapaxes_(input: Tensor, dim0: builtins.int, dim1: builtins.int) -> Tensor:
@@ -2429,6 +2617,12 @@ def transpose(input: Tensor, dim0: builtins.int, dim1: builtins.int) -> Tensor:
     """Returns a view of `input` with dimensions `dim0` and `dim1` swapped."""
 def transpose_(input: Tensor, dim0: builtins.int, dim1: builtins.int) -> Tensor:
     """Swaps dimensions `dim0` and `dim1` of `input` itself: only its strides change."""
+def trapezoid(y: Tensor, x: Tensor | None = None, *, dx: Number = 1, dim: builtins.int = -1, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
+    """Returns the integral of the samples `y` along `dim` by the trapezoidal rule, at the places `x`, or `dx` apart."""
+def trapz(y: Tensor, x: Tensor | None = None, *, dx: Number = 1, dim: builtins.int = -1, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
+    """Returns the integral of the samples `y` along `dim` by the trapezoidal rule, at the places `x`, or `dx` apart."""
+def triangular_solve(input: Tensor, A: Tensor, upper: builtins.bool = True, transpose: builtins.bool = False, unitriangular: builtins.bool = False, *, out: Tensor | tuple[Tensor, ...] | None = None) -> tuple[Tensor, Tensor]:
+    """Returns the solution X of `A X = input` (`Aᵀ X = input` with `transpose`) for triangular `A`, and a copy of `A`."""
 def tril(input: Tensor, diagonal: builtins.int = 0, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
     """Returns the lower triangles of the matrices in `input`, up to `diagonal` above the main one; the rest is zero."""
 def tril_(input: Tensor, diagonal: builtins.int = 0) -> Tensor:
@@ -2459,6 +2653,11 @@ def unfold(input: Tensor, dimension: builtins.int, size: builtins.int, step: bui
     """Returns a view of all windows of `size` elements along `dimension`, `step` apart: the windows' elements become the last dimension."""
 def uniform_(input: Tensor, from_: builtins.float = 0.0, to: builtins.float = 1.0, *, generator: Generator | None = None) -> Tensor:
     """Overwrites `input` with numbers drawn uniformly from `[from, to)`."""
+from rushlight.functional import unique as unique
+from rushlight.functional import unique_consecutive as unique_consecutive
+def unique_dim(input: Tensor, dim: builtins.int, sorted: builtins.bool = True, return_inverse: builtins.bool = False, return_counts: builtins.bool = False, *, out: Tensor | tuple[Tensor, ...] | None = None) -> tuple[Tensor, ...]:
+    """Returns the distinct slices of `input` along `dim` in lexicographic order; which of them each slice is; and how often each occurs. `sorted`, `return_inverse` and `return_counts` are accepted for PyTorch's sake: all are there, and the slices are sorted."""
+from rushlight.functional import unravel_index as unravel_index
 def unsqueeze(input: Tensor, dim: builtins.int) -> Tensor:
     """Returns `input` with a new dimension of size one before `dim`."""
 def unsqueeze_(input: Tensor, dim: builtins.int) -> Tensor:
@@ -2491,6 +2690,12 @@ def view(input: Tensor, dtype: _dtype, *, out: Tensor | tuple[Tensor, ...] | Non
 def view_as(input: Tensor, other: Tensor | Number) -> Tensor:
     """Returns a view of `input` with the shape of `other`."""
 from rushlight.func.vmap import vmap as vmap
+@overload
+def vsplit(input: Tensor, sections: builtins.int) -> tuple[Tensor, ...]:
+    """Cuts into `sections` equal views along the first dimension."""
+@overload
+def vsplit(input: Tensor, indices: builtins.int | Sequence[builtins.int]) -> tuple[Tensor, ...]:
+    """Cuts into `sections` equal views along the first dimension."""
 def vstack(tensors: Sequence[Tensor], *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
     """Joins `tensors` one below the other: along the first dimension, vectors as rows."""
 from rushlight.functional import where as where
