@@ -51,7 +51,7 @@ def broadcast_tensors(*tensors):
 @_public
 def broadcast_shapes(*shapes):
     """The shape that these broadcast to."""
-    tensors = [_f["empty"]((1,)).expand((shape,) if isinstance(shape, int) else tuple(shape)) for shape in shapes]
+    tensors = [_f["empty"](()).expand((shape,) if isinstance(shape, int) else tuple(shape)) for shape in shapes]
     return _f["broadcast_tensors"](tensors)[0].shape if tensors else Size()
 
 
@@ -127,6 +127,14 @@ def where(condition, input=None, other=None, *, out=None):
     if input is None and other is None:
         return _f["nonzero_numpy"](condition)
     return _f["where"](condition, input, other, out=out)
+
+
+@_public
+def tensor_split(input, indices_or_sections, dim=0):
+    """Views of pieces of `input` along `dim`: a number of nearly equal ones, or those between a list (or tensor) of positions."""
+    if isinstance(indices_or_sections, Tensor):
+        indices_or_sections = indices_or_sections.tolist()
+    return _f["tensor_split"](input, indices_or_sections, dim)
 
 
 @_public

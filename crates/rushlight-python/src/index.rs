@@ -8,7 +8,7 @@ use crate::tensor::{tensor_of, wrap};
 use pyo3::exceptions::{PyIndexError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyEllipsis, PyInt, PyList, PyRange, PySlice, PyTuple};
-use rushlight::op::enter_from;
+use rushlight::op::{UNNAMED, enter_from};
 use rushlight::{DType, Index, Tensor, ops};
 use smallvec::SmallVec;
 
@@ -99,7 +99,7 @@ fn slice(s: &Bound<'_, PySlice>) -> PyResult<Index> {
 pub fn get<'py>(py: Python<'py>, x: &Tensor, key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let entries = entries(key)?;
     let place = crate::place::when_wanted(py);
-    let _call = enter_from("index", place);
+    let _call = enter_from(UNNAMED, place);
     wrap(py, ops::indexing::index(x, &entries).or_raise()?)
 }
 

@@ -43,9 +43,14 @@ thread_local! {
     static CURRENT: Cell<Option<(&'static str, Option<Place>)>> = const { Cell::new(None) };
 }
 
+/// What a caller passes for a name where the ops that it calls should be seen under their own: indexing, which is several views.
+pub const UNNAMED: &str = "";
+
 /// Lives as long as an op's body runs. Only the outermost op sets the name and place: a composite's parts report the composite.
 #[must_use]
 pub struct Call {
+    /// What to set again at the end: the caller's own entry if that was unnamed, else nothing.
+    before: Option<(&'static str, Option<Place>)>,
     outermost: bool,
 }
 
@@ -58,12 +63,16 @@ pub fn enter(op: &'static str, site: &'static Location<'static>) -> Call {
 /// As [`enter`], for callers in other languages, which may not know the line.
 #[inline]
 pub fn enter_from(op: &'static str, place: Option<Place>) -> Call {
-    CURRENT.with(|c| {
-        let outermost = c.get().is_none();
-        if outermost {
+    CURRENT.with(|c| match c.get() {
+        None => {
             c.set(Some((op, place)));
+            Call { before: None, outermost: true }
         }
-        Call { outermost }
+        Some((UNNAMED, outer)) => {
+            c.set(Some((op, outer)));
+            Call { before: Some((UNNAMED, outer)), outermost: true }
+        }
+        Some(_) => Call { before: None, outermost: false },
     })
 }
 
@@ -72,7 +81,7 @@ impl Drop for Call {
     fn drop(&mut self) {
         if self.outermost {
             // A thread that is ending has no current op to clear.
-            let _ = CURRENT.try_with(|c| c.set(None));
+            let _ = CURRENT.try_with(|c| c.set(self.before));
         }
     }
 }

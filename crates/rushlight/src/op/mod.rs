@@ -12,7 +12,7 @@ pub mod sample;
 
 pub(crate) use arg::ints;
 pub use arg::{Arg, ArgKind, AsInts, AsOptInts, AsOptScalar, AsTensor, IntoValue, Ints, Value, argument_error};
-pub use call::{Call, Place, current_op, current_site, enter, enter_from};
+pub use call::{Call, Place, UNNAMED, current_op, current_site, enter, enter_from};
 
 use crate::Result;
 

@@ -292,10 +292,13 @@ pub fn index_put(x: &Tensor, indices: &[Tensor], values: &Tensor, accumulate: bo
 /// Positions out of range, too many entries, shapes that do not fit, a step below one.
 #[track_caller]
 pub fn index(x: &Tensor, index: &[Index]) -> Result<Tensor> {
-    let _call = crate::op::enter("index", Location::caller());
+    let _call = crate::op::enter(crate::op::UNNAMED, Location::caller());
     let (view, spots) = locate(x, index)?;
     match spots {
-        Some(spots) => take_at(&view, &spots),
+        Some(spots) => {
+            let _call = crate::op::enter("index", Location::caller());
+            take_at(&view, &spots)
+        }
         // A tensor of its own even where every entry is a full slice.
         None if view.is_same(x) => permute_to(x, &(0..x.rank()).collect::<Dims>()),
         None => Ok(view),
