@@ -86,6 +86,10 @@ impl Node {
     }
     /// PyTorch's name of the node: `MulBackward0` for the op `mul`.
     pub fn name(&self) -> String {
+        // A custom function comes with its whole name.
+        if self.op.ends_with("Backward") {
+            return self.op.to_string();
+        }
         let mut name = String::new();
         for part in self.op.split('_').filter(|p| !p.is_empty()) {
             let mut chars = part.chars();
