@@ -19,10 +19,12 @@ from ._C import (
     frombuffer,
     get_default_dtype,
     get_num_threads,
+    is_anomaly_enabled,
     is_grad_enabled,
     is_inference_mode_enabled,
     promote_types,
     result_type,
+    set_anomaly_enabled,
     set_num_threads,
     tensor,
 )
@@ -79,7 +81,7 @@ from . import backends, cuda, utils, version  # noqa: E402
 
 # Modules that few scripts need are imported when first used.
 _LAZY = frozenset(
-    "accelerator amp compiler distributed distributions fft func hub jit linalg mps multiprocessing nn optim profiler safetensors serialization signal special testing xpu "
+    "accelerator amp checkpoint compiler distributed distributions fft func hub jit linalg mps multiprocessing nn optim profiler safetensors serialization signal special testing xpu "
     "return_types storage _dynamo _utils".split()
 )
 
@@ -103,6 +105,11 @@ def __getattr__(name):
         from . import serialization
 
         return getattr(serialization, name)
+    if name.endswith("Storage"):
+        from . import storage
+
+        if hasattr(storage, name):
+            return getattr(storage, name)
     if name == "vmap":
         from .func import vmap
 

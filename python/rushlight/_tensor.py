@@ -310,6 +310,12 @@ for _name in "is_conj is_neg is_pinned is_shared has_names is_distributed is_coa
 
 
 @_method
+def as_subclass(self, cls):
+    """A tensor of class `cls` over the same memory."""
+    return cls.__new__(cls, self)
+
+
+@_method
 def conj(self):
     """Returns the tensor itself: it is real."""
     return self

@@ -7,7 +7,7 @@ use crate::types::check_device;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyUserWarning, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyByteArray, PyBytes, PyMemoryView, PySequence, PyString};
+use pyo3::types::{PyByteArray, PyBytes, PyFloat, PyInt, PyList, PyMemoryView, PySequence, PyString};
 use rushlight::{DType, Element, Layout, Scalar, Tensor, default_dtype, ops};
 use rushlight_kernels::{Buffer, dispatch};
 use std::ffi::CStr;
@@ -234,6 +234,12 @@ impl Gathered {
         if depth == self.shape.len() {
             return self.number(object);
         }
+        // Lists, which are nearly all of them, need none of the questions below.
+        if let Ok(list) = object.cast_exact::<PyList>()
+            && list.len() == self.shape[depth]
+        {
+            return list.iter().try_for_each(|item| self.gather(&item, depth + 1));
+        }
         let array = if tensor_of(object).is_none() && is_array(object) { Some(from_array(object)?) } else { None };
         if let Some(t) = tensor_of(object).or(array.as_ref()) {
             return self.tensor(t, depth);
@@ -271,6 +277,16 @@ impl Gathered {
         self.typed = Some(self.typed.map_or(d, |t| t.promote(d)));
     }
     fn number(&mut self, object: &Bound<'_, PyAny>) -> PyResult<()> {
+        if let Ok(f) = object.cast_exact::<PyFloat>() {
+            self.floats = true;
+            self.values.push(Scalar::Float(f.value()));
+            return Ok(());
+        }
+        if object.is_exact_instance_of::<PyInt>() {
+            self.ints = true;
+            self.values.push(Scalar::Int(crate::convert::int(object)?));
+            return Ok(());
+        }
         let py = object.py();
         if let Some(t) = tensor_of(object) {
             if t.numel() != 1 {
@@ -292,7 +308,7 @@ impl Gathered {
         };
         match s {
             // NumPy's scalars bring their dtype, save for the one that is a Python float.
-            Scalar::Float(_) if object.cast::<pyo3::types::PyFloat>().is_ok() => self.floats = true,
+            Scalar::Float(_) if object.cast::<PyFloat>().is_ok() => self.floats = true,
             _ if object.hasattr(pyo3::intern!(py, "dtype"))? => {
                 let name = object.getattr(pyo3::intern!(py, "dtype"))?.str()?.to_string();
                 self.join(DType::from_name(&name).unwrap_or(s.dtype()));
@@ -353,7 +369,7 @@ fn length(object: &Bound<'_, PyAny>) -> Option<usize> {
     if object.cast::<PyString>().is_ok() {
         return None;
     }
-    if let Ok(l) = object.cast::<pyo3::types::PyList>() {
+    if let Ok(l) = object.cast::<PyList>() {
         return Some(l.len());
     }
     if let Ok(l) = object.cast::<pyo3::types::PyTuple>() {
@@ -367,6 +383,13 @@ fn length(object: &Bound<'_, PyAny>) -> Option<usize> {
 
 /// A fresh tensor of what `data` holds.
 pub fn from_data(data: &Bound<'_, PyAny>, dtype: Option<DType>) -> PyResult<Tensor> {
+    if data.is_exact_instance_of::<PyList>() {
+        let mut g = Gathered::default();
+        g.measure(data)?;
+        g.gather(data, 0)?;
+        let dtype = dtype.unwrap_or_else(|| g.dtype());
+        return g.build(dtype);
+    }
     if let Some(t) = tensor_of(data) {
         let t = ops::copy(&t.detach()).or_raise()?;
         return dtype.map_or(Ok(t.clone()), |d| ops::to_dtype(&t, d).or_raise());
