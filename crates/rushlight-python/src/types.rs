@@ -1,6 +1,7 @@
 //! `torch.dtype`, `torch.device`, `torch.Size` and `torch.return_types`.
 
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
+use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyTuple, PyType};
@@ -166,11 +167,24 @@ pub fn _set_size_class(py: Python<'_>, class: Bound<'_, PyType>) {
     let _ = SIZE.set(py, class.unbind());
 }
 
+/// An instance of the class of sizes without its constructor, which would ask each item whether it is an integer: `tuple.__new__(class, items)`.
+#[allow(unsafe_code)]
+fn size_of<'py>(class: &Bound<'py, PyType>, items: Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyAny>> {
+    let py = class.py();
+    // SAFETY: the slot of `tuple` is its constructor; it takes a subclass, a tuple of arguments and no keywords, and returns a new reference or null.
+    unsafe {
+        let slot = ffi::PyType_GetSlot(&raw mut ffi::PyTuple_Type, ffi::Py_tp_new);
+        let new: ffi::newfunc = std::mem::transmute::<*mut std::ffi::c_void, ffi::newfunc>(slot);
+        let arguments = PyTuple::new(py, [items])?;
+        Bound::from_owned_ptr_or_err(py, new(class.as_type_ptr(), arguments.as_ptr(), std::ptr::null_mut()))
+    }
+}
+
 /// Sizes as a `torch.Size`.
 pub fn size<'py>(py: Python<'py>, sizes: &[usize]) -> PyResult<Bound<'py, PyAny>> {
     let tuple = PyTuple::new(py, sizes)?;
     match SIZE.get(py) {
-        Some(class) => class.bind(py).call1((tuple,)),
+        Some(class) => size_of(class.bind(py), tuple),
         None => Ok(tuple.into_any()),
     }
 }

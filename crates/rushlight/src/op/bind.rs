@@ -60,7 +60,16 @@ pub fn resolve_among(
     positional: impl Into<Args>,
     keyword: impl Into<Keywords>,
 ) -> Result<(&'static OpDef, Args)> {
-    let (positional, keyword) = (positional.into(), keyword.into());
+    let (mut positional, keyword) = (positional.into(), keyword.into());
+    // Most calls give the first parameters of an overload as they are, and leave the rest to defaults: nothing to plan or to move.
+    if keyword.is_empty()
+        && let Some(&def) = overloads.iter().find(|def| fits_in_order(def, &positional))
+    {
+        for arg in &def.args[positional.len()..] {
+            positional.push(convert(arg.kind, default_value(arg.default.unwrap_or("None"))?)?);
+        }
+        return Ok((def, positional));
+    }
     // An overload that takes the arguments as they are goes before one that converts them: `pow(x, 2)` is not `pow(x, tensor(2))`.
     for rules in [Rules::Exact, Rules::Lenient] {
         for &def in overloads {
@@ -70,6 +79,19 @@ pub fn resolve_among(
         }
     }
     Err(no_overload(overloads, name, style, &positional, &keyword))
+}
+
+/// Whether `positional` are this overload's first parameters exactly, in the form that the op takes, and the others have defaults.
+fn fits_in_order(def: &OpDef, positional: &[Value]) -> bool {
+    let n = positional.len();
+    n <= def.args.len()
+        && positional.iter().zip(def.args).all(|(v, arg)| !arg.keyword_only && fits(arg.kind, v) && !is_converted(arg.kind, v))
+        && def.args[n..].iter().all(|arg| arg.default.is_some())
+}
+
+/// Whether a value that fits must still be brought into another form by [`convert`].
+fn is_converted(kind: ArgKind, v: &Value) -> bool {
+    matches!((kind, v), (ArgKind::Tensors, Value::Ints(_)) | (ArgKind::OptFloats, Value::Int(_) | Value::Ints(_)))
 }
 
 /// Runs the op on one value per parameter.

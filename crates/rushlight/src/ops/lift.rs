@@ -309,9 +309,25 @@ pub(crate) fn unary(op: UnOp, x: &Tensor) -> Result<Tensor> {
     k.run(r)
 }
 
+/// The bare number `n` as a tensor of x's shape and dtype, where that is float32 or float64: there the number does not promote.
+fn as_beside(x: &Tensor, n: &Tensor) -> Option<Tensor> {
+    let number = n.try_data_ref().filter(|d| d.wrapped)?.dtype;
+    let (dtype, shape) = {
+        let d = x.try_data_ref().filter(|d| !d.wrapped && matches!(d.dtype, DType::F32 | DType::F64))?;
+        (d.dtype, copied(&d.layout.shape))
+    };
+    let value = if number == DType::Bool { Scalar::Int(n.try_to_scalar().ok()?.to_i64()) } else { n.try_to_scalar().ok()? };
+    let t = if dtype == DType::F32 { Tensor::scalar(value.to::<f32>()) } else { Tensor::scalar(value.to::<f64>()) };
+    t.data_mut().layout = Layout { strides: shape.iter().map(|_| 0).collect(), shape, offset: 0 };
+    Some(t)
+}
+
 /// `op(a, b)` in their common dtype; integers go to the default float where `op` takes only floats.
 pub(crate) fn binary(op: BinOp, a: &Tensor, b: &Tensor) -> Result<Tensor> {
-    if let Some(result) = at_once(a, Some(b), Inst::Bin(op, 0, 1), |d| op.accepts(d), |d| op.result(d)) {
+    // A number beside a tensor of floats is a tensor of them with one value.
+    let (number_a, number_b) = (as_beside(b, a), as_beside(a, b));
+    let (left, right) = (number_a.as_ref().unwrap_or(a), number_b.as_ref().unwrap_or(b));
+    if let Some(result) = at_once(left, Some(right), Inst::Bin(op, 0, 1), |d| op.accepts(d), |d| op.result(d)) {
         return result;
     }
     let mut k = Pointwise::new();
