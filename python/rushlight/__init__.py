@@ -110,6 +110,12 @@ def __getattr__(name):
 
         if hasattr(storage, name):
             return getattr(storage, name)
+    if name in ("OutOfMemoryError", "AcceleratorError"):
+        return getattr(cuda, name)
+    if name == "GradScaler":
+        from .amp import GradScaler
+
+        return GradScaler
     if name == "vmap":
         from .func import vmap
 
