@@ -105,9 +105,10 @@ impl State {
     pub fn as_usize(&self) -> Result<usize> {
         usize::try_from(self.as_i64()?).map_err(|_| Error::value("should not be negative"))
     }
-    /// As a number.
+    /// As a number. A tensor of one element is one as well: PyTorch's optimizers keep their step, and sometimes their rate, in such.
     pub fn as_f64(&self) -> Result<f64> {
         match self {
+            State::Tensor(t) if t.numel() == 1 => t.try_item(),
             State::Float(x) => Ok(*x),
             State::Int(i) => Ok(*i as f64),
             _ => Err(self.not("a number")),

@@ -2,7 +2,8 @@
 //!
 //! The file is a valid safetensors file that any tool can open: the tree's tensors by path (`model.layers.0.weight`), and the tree itself
 //! as JSON in the metadata, where a tensor is `{"$tensor": name}` and a number that JSON does not have (NaN, infinities) is
-//! `{"$float": bits}`; a map's own key that begins with `$` gets a second one.
+//! `{"$float": bits}`; a map's own key that begins with `$` gets a second one. A [`Checkpoint`] whose file ends in `.pt` or `.pth` is in
+//! [PyTorch's format](super::pt) instead.
 //!
 //! ```
 //! # fn main() -> rushlight::Result<()> {
@@ -24,19 +25,21 @@
 //! ```
 
 use super::json::Json;
+use super::pt;
 use super::safetensors::{self, Metadata};
 use crate::nn::{Module, StateDict};
 use crate::{Error, Result, State, Stateful, Tensor};
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-/// The metadata's entries.
+/// The metadata's entry for the version.
 const VERSION: &str = "rushlight.version";
-const STATE: &str = "rushlight.state";
+/// The metadata's entry for the tree: a safetensors file that has it is a checkpoint.
+pub const STATE: &str = "rushlight.state";
 /// The version that is written, and the only one that is read.
 const CURRENT: &str = "1";
 /// Deepest nesting of a tree; JSON readers stop at 128.
-const MAX_DEPTH: usize = 100;
+pub(super) const MAX_DEPTH: usize = 100;
 
 /// Writes `state` to `path`, atomically ([`super::write_atomic`]): a process that is killed while it saves leaves the previous file.
 ///
@@ -164,6 +167,11 @@ impl Default for Checkpoint {
     }
 }
 
+/// Whether [`Checkpoint`] takes files at `path` for PyTorch's: they end in `.pt` or `.pth`.
+pub fn is_pt(path: impl AsRef<Path>) -> bool {
+    path.as_ref().extension().is_some_and(|e| e.eq_ignore_ascii_case("pt") || e.eq_ignore_ascii_case("pth"))
+}
+
 impl Checkpoint {
     /// An empty one.
     pub fn new() -> Checkpoint {
@@ -184,19 +192,19 @@ impl Checkpoint {
     pub fn with_module(self, name: &str, module: &(impl Module + ?Sized)) -> Checkpoint {
         self.with(name, module.state_dict())
     }
-    /// Writes it to `path`: [`save`].
+    /// Writes it to `path`: by [`pt::save`] where that ends in `.pt` or `.pth`, else by [`save`].
     ///
     /// # Errors
     /// As [`save`].
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        save(path, &self.0)
+        if is_pt(&path) { pt::save(path, &self.0) } else { save(path, &self.0) }
     }
-    /// Reads it from `path`: [`load`].
+    /// Reads it from `path`: by [`pt::load`] where that ends in `.pt` or `.pth`, else by [`load`].
     ///
     /// # Errors
     /// As [`load`], and if the file's state is not a map.
     pub fn load(path: impl AsRef<Path>) -> Result<Checkpoint> {
-        let state = load(&path)?;
+        let state = if is_pt(&path) { pt::load(&path)? } else { load(&path)? };
         state.as_map().map_err(|e| e.context(path.as_ref().display()))?;
         Ok(Checkpoint(state))
     }

@@ -206,8 +206,12 @@ impl<R: Rule> Stateful for Optim<R> {
                 number += 1;
             }
             let numbers: Vec<State> = (first..number).map(State::from).collect();
-            let initial = self.initial_lrs[groups.len()];
-            groups.push(group.options.state().with("initial_lr", initial).with("params", numbers));
+            let mut saved = group.options.state();
+            // As in PyTorch, only optimizers with a schedule have it.
+            if let Some(initial) = self.initial_lrs[groups.len()] {
+                saved = saved.with("initial_lr", initial);
+            }
+            groups.push(saved.with("params", numbers));
         }
         State::map().with("optimizer", R::NAME).with("state", state).with("param_groups", groups)
     }
@@ -241,7 +245,8 @@ impl<R: Rule> Stateful for Optim<R> {
             new.load(saved).map_err(|e| e.context(format!("param_groups {i}")))?;
             R::check(&new)?;
             options.push(new);
-            initial_lrs.push(saved.read("initial_lr", State::as_opt_f64)?);
+            let initial = saved.as_map()?.iter().any(|(name, _)| name == "initial_lr");
+            initial_lrs.push(if initial { saved.read("initial_lr", State::as_opt_f64)? } else { None });
             let read = |(number, param): (&State, &Tensor)| -> Result<Option<R::Memory>> {
                 let name = number.as_usize()?.to_string();
                 match by_number.as_map()?.iter().find(|(n, _)| *n == name) {

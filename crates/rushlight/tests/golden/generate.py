@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Asks live PyTorch for the right answer to every sample of the op table, and more facts that the Rust tests compare with.
 
-    generate.py            writes ops.json.gz, facts.json.gz, modules.json.gz and optim.json.gz beside this file
+    generate.py            writes ops.json.gz, facts.json.gz, modules.json.gz, optim.json.gz and the checkpoints (*.pt) beside this file
     generate.py --check    compares what it would write with what is there
 
 Needs torch and numpy, and runs `cargo xtask samples` for the samples. The values of sample tensors are a pure function of tensor and
@@ -15,6 +15,7 @@ import torch.nn.functional as F
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import modules as golden_modules
 import optim as golden_optim
+import pt as golden_pt
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[3]
@@ -298,6 +299,14 @@ def main():
             bad += 1
             print(f"differs: {path.name}")
         print(f"{path.name}: {len(new)} entries compared with live PyTorch {torch.__version__}")
+    for name, contents in golden_pt.files(uniform).items():
+        path = HERE / name
+        if not check:
+            path.write_bytes(contents)
+            print(f"{name}: {len(contents)} bytes")
+        elif golden_pt.shown(path.read_bytes()) != golden_pt.shown(contents):
+            bad += 1
+            print(f"differs: {name}")
     if bad:
         sys.exit(f"{bad} golden entries differ: run `cargo xtask golden` if the samples have changed")
 

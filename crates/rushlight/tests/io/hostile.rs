@@ -3,7 +3,7 @@
 
 use super::formats::{gzipped, idx_file, npy_file, numpys_npz};
 use super::*;
-use rushlight::io::{checkpoint, csv, idx, npy, npz, safetensors};
+use rushlight::io::{checkpoint, csv, idx, npy, npz, pt, safetensors};
 use rushlight::{ErrorKind, Result, State};
 use std::alloc::{GlobalAlloc, Layout as Block, System};
 use std::io::Write;
@@ -63,12 +63,14 @@ fn formats() -> Vec<(&'static str, Vec<u8>, Load)> {
         .unwrap();
     let state = State::map().with("w", &x).with("lr", f64::NAN).with("list", vec![State::Int(3), State::Str("s".into())]);
     checkpoint::save(f.path("c"), &state).unwrap();
+    pt::save(f.path("p"), &state).unwrap();
     npy::save(f.path("n"), &x).unwrap();
     npz::save(f.path("z"), [("x", &x), ("flags", &flags)]).unwrap();
     let digits = idx_file(8, &[2, 3], &[1, 2, 3, 4, 5, 6]);
     vec![
         ("safetensors", read(f.path("s")), |p| safetensors::load(p).map(|t| total(t.iter()))),
         ("checkpoint", read(f.path("c")), |p| checkpoint::load(p).map(|s| state_bytes(&s))),
+        ("pt", read(f.path("p")), |p| pt::load(p).map(|s| state_bytes(&s))),
         ("npy", read(f.path("n")), |p| npy::load(p).map(|t| bytes(&t).len())),
         ("npz", read(f.path("z")), |p| npz::load(p).map(|t| total(t.iter()))),
         ("npz, compressed", numpys_npz(), |p| npz::load(p).map(|t| total(t.iter()))),
