@@ -81,7 +81,7 @@ from . import backends, cuda, utils, version  # noqa: E402
 
 # Modules that few scripts need are imported when first used.
 _LAZY = frozenset(
-    "accelerator amp checkpoint compiler distributed distributions fft func hub jit linalg mps multiprocessing nn optim profiler safetensors serialization signal special testing xpu "
+    "accelerator amp checkpoint compiler distributed distributions fft func hub jit linalg mps multiprocessing nn onnx optim profiler safetensors serialization signal special testing types xpu "
     "return_types storage _dynamo _utils".split()
 )
 

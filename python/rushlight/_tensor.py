@@ -458,6 +458,14 @@ def threshold(self, threshold, value):
     return _functions["threshold"](self, threshold, value)
 
 
+@_method
+def dropout(self, p=0.5, training=True, *, seed=None):
+    """`nn.functional.dropout` as a method."""
+    from .nn.functional import dropout
+
+    return dropout(self, p, training, seed=seed)
+
+
 Tensor.volatile = property(lambda self: _volatile(), doc="Removed from PyTorch: use no_grad().")
 
 

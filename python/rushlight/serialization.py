@@ -5,9 +5,10 @@ PyTorch 1.6) behind the pickle. What PyTorch also has goes by PyTorch's name in 
 """
 
 import pickle
+import warnings
 from collections import OrderedDict
 from contextlib import contextmanager
-from os import PathLike, fspath
+from os import PathLike, environ, fspath
 
 import rushlight
 
@@ -292,8 +293,7 @@ def load(f, map_location=None, pickle_module=None, *, weights_only=None, mmap=No
     written to. Storages that lay on another device need `map_location`. Safetensors files are recognised by their extension.
     See PyTorch's `torch.load`.
     """
-    if weights_only is None:
-        weights_only = pickle_module is None
+    weights_only = _weights_only(weights_only, pickle_module)
     if weights_only and pickle_module is not None:
         raise RuntimeError("Can not safely load weights when explicit pickle_module is specified")
     is_path = isinstance(f, (str, PathLike))
@@ -327,6 +327,24 @@ def load(f, map_location=None, pickle_module=None, *, weights_only=None, mmap=No
             return _load_legacy(file, _restorer(map_location), unpickle)
         except pickle.UnpicklingError as e:
             raise (_explained(e) if weights_only else e) from e.__cause__
+
+
+def _weights_only(asked, pickle_module):
+    """Whether to load weights only: what the caller asks for, but PyTorch's two environment variables come first."""
+    always, never = (environ.get(f"TORCH_FORCE_{which}_LOAD", "0").lower() in ("1", "y", "yes", "true") for which in ("WEIGHTS_ONLY", "NO_WEIGHTS_ONLY"))
+    if always and never:
+        raise RuntimeError("Only one of `TORCH_FORCE_WEIGHTS_ONLY_LOAD` or `TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD` should be set, but both were set.")
+    if always:
+        return True
+    if never and asked is None:
+        warnings.warn(
+            "Environment variable TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD detected, since the`weights_only` argument was not explicitly passed to "
+            "`torch.load`, forcing weights_only=False.",
+            UserWarning,
+            stacklevel=3,
+        )
+        return False
+    return pickle_module is None if asked is None else asked
 
 
 def _explained(error):

@@ -16,10 +16,11 @@ def run_script(path, arguments):
     """Runs the file `path` as `__main__`, with `import torch` giving Rushlight."""
     alias.install()
     sys.argv = [path, *arguments]
+    path = os.path.abspath(path)
     if not sys.flags.safe_path:
         sys.path[0] = os.path.dirname(os.path.realpath(path))
     loader = importlib.machinery.SourceFileLoader("__main__", path)
-    with io.open_code(os.path.abspath(path)) as file:
+    with io.open_code(path) as file:
         source = file.read()
     execute(lambda: compile(source, path, "exec", dont_inherit=True), __file__=path, __loader__=loader)
 

@@ -3,7 +3,8 @@
 from .parameter import *
 from .modules import *
 
-from . import functional, init, modules, parameter, utils
+from . import functional, init, modules, parallel, parameter, utils
+from .parallel import DataParallel
 
 
 def factory_kwargs(kwargs):

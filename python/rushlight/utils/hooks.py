@@ -1,0 +1,3 @@
+"""`torch.utils.hooks`: the handle that takes a hook away."""
+
+from ..nn.modules._hooks import RemovableHandle  # noqa: F401
