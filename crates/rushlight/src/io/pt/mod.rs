@@ -67,7 +67,7 @@ fn read(block: &Block) -> std::result::Result<State, String> {
     }
     let version = archive.read("version", MAX_WORD)?;
     let version = str::from_utf8(&version).ok().and_then(|v| v.trim().parse::<u64>().ok());
-    if !version.is_some_and(|v| v <= MAX_VERSION) {
+    if version.is_none_or(|v| v > MAX_VERSION) {
         return Err("record 'version': this version of the format is not supported".into());
     }
     // Files from before the record was introduced have none; they come from little-endian machines.

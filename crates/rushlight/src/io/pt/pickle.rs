@@ -272,7 +272,7 @@ impl<'a> Machine<'a> {
     fn set(&mut self, items: &[Id]) -> Result<()> {
         let top = self.top()?;
         let Value::Dict(dict) = &mut self.values[top] else { return Err("sets an item of what is no dict".into()) };
-        if items.len() % 2 != 0 {
+        if !items.len().is_multiple_of(2) {
             return Err("sets a key without a value".into());
         }
         dict.extend(items.chunks_exact(2).map(|pair| (pair[0], pair[1])));
