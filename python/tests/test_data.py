@@ -52,11 +52,14 @@ def indices(batches):
 
 @pytest.fixture(autouse=True)
 def no_threads_left():
-    before = threading.active_count()
+    before = set(threading.enumerate())
     yield
-    if threading.active_count() > before:
+    left = set(threading.enumerate()) - before
+    if left:
         gc.collect()
-    assert threading.active_count() <= before
+    for thread in left:
+        thread.join(10)
+    assert not any(thread.is_alive() for thread in left)
 
 
 # ---- order ----------------------------------------------------------------------------------------------------------------
