@@ -355,7 +355,7 @@ fn from_dlpack<'py>(
     let shared = unsafe { Tensor::from_buffer(Buffer::foreign(start, len, Box::new(content)), layout, read_as) }.or_raise()?;
     let result = if dtype == DType::Bool {
         ops::ne(&shared, &Tensor::wrapped_number(Scalar::Int(0))).or_raise()?
-    } else if read_only || copy == Some(true) || (start.as_ptr() as usize) % size != 0 {
+    } else if read_only || copy == Some(true) || !(start.as_ptr() as usize).is_multiple_of(size) {
         ops::copy(&shared).or_raise()?
     } else {
         shared

@@ -123,7 +123,7 @@ pub fn from_array(object: &Bound<'_, PyAny>) -> PyResult<Tensor> {
         Some(s) => s,
         None => rushlight_kernels::layout::contiguous_strides(&shape).iter().map(|s| s * item).collect(),
     };
-    if shape.contains(&0) || bytes.iter().any(|s| s % item != 0) || (view.0.buf as usize) % (item as usize) != 0 {
+    if shape.contains(&0) || bytes.iter().any(|s| s % item != 0) || !(view.0.buf as usize).is_multiple_of(item as usize) {
         return copy_unaligned(&view, dtype, &shape, &bytes);
     }
     let strides: Vec<isize> = bytes.iter().map(|s| s / item).collect();
@@ -529,7 +529,7 @@ fn frombuffer<'py>(
     }
     // SAFETY: the range was checked against the exporter's length.
     let start = unsafe { view.0.buf.cast::<u8>().add(offset as usize) };
-    let aligned = (start as usize) % d.size() == 0;
+    let aligned = (start as usize).is_multiple_of(d.size());
     let t = if writable && aligned && d != DType::Bool {
         let start = NonNull::new(start).ok_or_else(|| PyValueError::new_err("a buffer without memory"))?;
         // SAFETY: as above; the exporter keeps the memory until the view, the buffer's owner, is dropped.
