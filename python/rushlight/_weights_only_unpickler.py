@@ -25,7 +25,8 @@ _user_globals = {}
 
 
 def full_name(obj):
-    return f"{obj.__module__}.{obj.__qualname__}"
+    """The name by which checkpoints know an object: PyTorch's for what is ours, so that either library's files are read."""
+    return torch_name(obj.__module__, obj.__qualname__)
 
 
 def add_safe_globals(safe_globals):

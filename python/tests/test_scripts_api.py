@@ -183,6 +183,18 @@ def test_load_follows_the_environment(tmp_path, monkeypatch, settings, asked):
     assert outcome(rushlight) == outcome(torch)
 
 
+def test_whole_modules_load_where_they_are_allowed(tmp_path):
+    """PyTorch's checkpoint of a module, read with `weights_only` and the classes that it names."""
+    theirs = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.Dropout(0.1), torch.nn.LSTM(2, 2)).eval()
+    torch.save(theirs, tmp_path / "model.pt")
+    modules = rushlight.nn.modules
+    with rushlight.serialization.safe_globals([modules.container.Sequential, modules.linear.Linear, modules.dropout.Dropout, modules.rnn.LSTM]):
+        ours = rushlight.load(tmp_path / "model.pt")
+    assert type(ours) is rushlight.nn.Sequential and list(ours.state_dict()) == list(theirs.state_dict())
+    x = np.ones((4, 3), dtype=np.float32)
+    assert near(plain(ours(rushlight.from_numpy(x))[0]), plain(theirs(torch.from_numpy(x))[0]))
+
+
 MODULES = """
     torch.accelerator torch.amp torch.autograd torch.autograd.functional torch.autograd.profiler torch.autograd.variable torch.backends.cudnn
     torch.backends.mps torch.compiler torch.cuda.amp torch.distributed torch.distributions torch.func torch.functional torch.hub torch.jit
