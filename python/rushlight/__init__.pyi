@@ -158,6 +158,8 @@ class Tensor:
         """Returns a view of the memory of `input` with the given sizes, strides and offset, all in elements."""
     def as_strided_scatter(self, src: Tensor, size: builtins.int | Sequence[builtins.int], stride: builtins.int | Sequence[builtins.int], storage_offset: builtins.int | None = None) -> Tensor:
         """Returns a copy of `input`, row-major, with `src` where `as_strided` with the other arguments would look."""
+    def as_subclass(self, cls) -> Any:
+        """A tensor of class `cls` over the same memory."""
     def asin(self) -> Tensor:
         """Returns the arcsine of each element, in `[-π/2, π/2]`; NaN outside `[-1, 1]`."""
     def asin_(self) -> Tensor:
@@ -380,6 +382,8 @@ class Tensor:
         """Returns the dot product of two vectors of the same length."""
     def double(self, memory_format=None) -> Any:
         """Returns the tensor as torch.float64."""
+    def dropout(self, p=0.5, training=True, *, seed=None) -> Any:
+        """`nn.functional.dropout` as a method."""
     @overload
     def dsplit(self, sections: builtins.int) -> tuple[Tensor, ...]:
         """Cuts into `sections` equal views along the third dimension."""
@@ -1181,12 +1185,8 @@ class Tensor:
         """Returns the hyperbolic tangent of each element."""
     def tanh_(self) -> Tensor:
         """Returns the hyperbolic tangent of each element."""
-    @overload
-    def tensor_split(self, indices_or_sections: builtins.int, dim: builtins.int = 0) -> tuple[Tensor, ...]:
-        """Splits dimension `dim` into exactly `indices_or_sections` views; the first ones are larger by one where it does not divide evenly."""
-    @overload
-    def tensor_split(self, indices_or_sections: builtins.int | Sequence[builtins.int], dim: builtins.int = 0) -> tuple[Tensor, ...]:
-        """Splits dimension `dim` into exactly `indices_or_sections` views; the first ones are larger by one where it does not divide evenly."""
+    def tensor_split(input, indices_or_sections, dim=0) -> Any:
+        """Views of pieces of `input` along `dim`: a number of nearly equal ones, or those between a list (or tensor) of positions."""
     def threshold(self, threshold, value) -> Any:
         """Returns the elements above `threshold`, and `value` for the others."""
     @overload
@@ -1578,6 +1578,7 @@ def celu_(input: Tensor, alpha: builtins.float = 1.0) -> Tensor:
 from rushlight.functional import chain_matmul as chain_matmul
 channels_last: Any
 channels_last_3d: Any
+from rushlight import checkpoint as checkpoint
 def cholesky_inverse(L: Tensor, upper: builtins.bool = False, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
     """Returns the inverses of the matrices whose Cholesky factors are `L`; with `upper` the upper ones."""
 def cholesky_solve(input: Tensor, L: Tensor, upper: builtins.bool = False, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
@@ -1964,6 +1965,8 @@ int64: _dtype
 int8: _dtype
 def inverse(input: Tensor, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
     """Returns the inverses of square matrices."""
+def is_anomaly_enabled(*args: Any, **kwargs: Any) -> Any:
+    ...
 def is_autocast_cpu_enabled(device_type=None) -> Any:
     """Whether an autocast region is active."""
 from rushlight._numbers import is_autocast_enabled as is_autocast_enabled
@@ -2267,6 +2270,7 @@ def ones(*size: builtins.int, dtype: _dtype | None = None, out: Tensor | tuple[T
     """Returns a tensor of ones."""
 def ones_like(input: Tensor, *, dtype: _dtype | None = None, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
     """Returns a tensor of ones with the shape of `input`, and its dtype unless `dtype` is given."""
+from rushlight import onnx as onnx
 from rushlight import optim as optim
 def outer(input: Tensor, vec2: Tensor, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
     """Returns the matrix of all products of an element of `input` with an element of `vec2`."""
@@ -2454,6 +2458,8 @@ def selu(input: Tensor) -> Tensor:
 def selu_(input: Tensor) -> Tensor:
     """Returns `scale * elu(x, alpha)` with the `scale` (1.0507…) and `alpha` (1.6733…) that keep mean and variance through layers (Klambauer et al., 2017)."""
 from rushlight import serialization as serialization
+def set_anomaly_enabled(*args: Any, **kwargs: Any) -> Any:
+    ...
 from rushlight._numbers import set_default_device as set_default_device
 from rushlight._numbers import set_default_dtype as set_default_dtype
 from rushlight._numbers import set_default_tensor_type as set_default_tensor_type
@@ -2595,12 +2601,7 @@ def tanh_(input: Tensor) -> Tensor:
     """Returns the hyperbolic tangent of each element."""
 def tensor(data: Any, *, dtype: _dtype | None = None, device: _Device = None, requires_grad: builtins.bool = False, pin_memory: builtins.bool = False) -> Tensor:
     """Constructs a tensor with no autograd history by copying `data`: a number, nested sequences of numbers, an array or a tensor."""
-@overload
-def tensor_split(input: Tensor, indices_or_sections: builtins.int, dim: builtins.int = 0) -> tuple[Tensor, ...]:
-    """Splits dimension `dim` into exactly `indices_or_sections` views; the first ones are larger by one where it does not divide evenly."""
-@overload
-def tensor_split(input: Tensor, indices_or_sections: builtins.int | Sequence[builtins.int], dim: builtins.int = 0) -> tuple[Tensor, ...]:
-    """Splits dimension `dim` into exactly `indices_or_sections` views; the first ones are larger by one where it does not divide evenly."""
+from rushlight.functional import tensor_split as tensor_split
 from rushlight.functional import tensordot as tensordot
 from rushlight import testing as testing
 def threshold(input: Tensor, threshold: Number, value: Number) -> Tensor:
@@ -2644,6 +2645,7 @@ def trunc(input: Tensor, *, out: Tensor | tuple[Tensor, ...] | None = None) -> T
 def trunc_(input: Tensor) -> Tensor:
     """Returns each element without its fraction."""
 from rushlight._numbers import typename as typename
+from rushlight import types as types
 uint8: _dtype
 def unbind(input: Tensor, dim: builtins.int = 0) -> tuple[Tensor, ...]:
     """Returns the views at all positions of dimension `dim`, which is removed."""

@@ -44,6 +44,7 @@ from rushlight.nn.modules.conv import ConvTranspose3d as ConvTranspose3d
 from rushlight.nn.modules.loss import CosineEmbeddingLoss as CosineEmbeddingLoss
 from rushlight.nn.modules.distance import CosineSimilarity as CosineSimilarity
 from rushlight.nn.modules.loss import CrossEntropyLoss as CrossEntropyLoss
+from rushlight.nn.parallel import DataParallel as DataParallel
 from rushlight.nn.modules.dropout import Dropout as Dropout
 from rushlight.nn.modules.dropout import Dropout1d as Dropout1d
 from rushlight.nn.modules.dropout import Dropout2d as Dropout2d
@@ -177,5 +178,6 @@ from rushlight.nn import functional as functional
 from rushlight.nn import init as init
 from rushlight.nn.parameter import is_lazy as is_lazy
 from rushlight.nn import modules as modules
+from rushlight.nn import parallel as parallel
 from rushlight.nn import parameter as parameter
 from rushlight.nn import utils as utils
