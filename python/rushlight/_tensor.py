@@ -298,6 +298,7 @@ for _name in "is_cuda is_mps is_xpu is_sparse is_sparse_csr is_quantized is_meta
     _constant(_name, _name == "is_cpu", "Every tensor here is dense and on the CPU.")
 _constant("layout", strided, "Every tensor here is strided.")
 setattr(Tensor, "names", property(lambda self: (None,) * self.dim(), doc="Dimensions have no names here."))
+setattr(Tensor, "real", property(lambda self: self, doc="The tensor itself: it has no imaginary part."))
 setattr(Tensor, "imag", property(lambda self: _no_complex(), doc="Raises: there are no complex tensors."))
 
 
@@ -352,6 +353,32 @@ def __reversed__(self):
 @_method
 def __dir__(self):
     return sorted(set(object.__dir__(self)))
+
+
+@_method
+def is_nonzero(self):
+    """Whether the only element is not zero."""
+    from ._numbers import is_nonzero
+
+    return is_nonzero(self)
+
+
+@_method
+def fill_diagonal_(self, fill_value, wrap=False):
+    """Writes `fill_value` on the main diagonal; with `wrap` again below it in a tall matrix."""
+    if self.dim() < 2:
+        raise RuntimeError("dimensions must larger than 1")
+    if self.dim() > 2 and len(set(self.shape)) > 1:
+        raise RuntimeError("all dimensions of input must be of equal length")
+    step = sum(self.stride())
+    rows, columns = self.shape[0], min(self.shape)
+    offset = self.storage_offset()
+    self.as_strided((columns,), (step,), offset).fill_(fill_value)
+    if wrap and self.dim() == 2 and rows > columns + 1:
+        for top in range(columns + 1, rows, columns + 1):
+            count = min(columns, rows - top)
+            self.as_strided((count,), (step,), offset + top * self.stride(0)).fill_(fill_value)
+    return self
 
 
 # ---- memory ---------------------------------------------------------------------------------------------------------------------

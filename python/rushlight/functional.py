@@ -239,3 +239,52 @@ def _gradient_along(x, d, h, edge_order):
         first = 2 * first - part(0, 1, inner)
         last = 2 * last - part(n - 3, 1, inner)
     return _f["cat"]([first, inner, last], d)
+
+
+# ---- neural networks, where PyTorch has them in two places ----------------------------------------------------------------------------
+
+# The same functions as in `nn.functional`, whose first parameters are the same here.
+for _name in """adaptive_avg_pool1d avg_pool1d bilinear conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d cosine_similarity
+    group_norm layer_norm max_pool1d max_pool2d max_pool3d pixel_shuffle pixel_unshuffle rms_norm""".split():
+    globals()[_name] = _f[_name]
+    __all__.append(_name)
+
+
+@_public
+def dropout(input, p, train):
+    """`input` with each element zeroed with probability `p` and the others scaled by `1 / (1 - p)`, while `train`."""
+    return _f["dropout"](input, p, train)
+
+
+@_public
+def dropout_(input, p, train):
+    """`dropout` in place."""
+    return input.copy_(_f["dropout"](input, p, train))
+
+
+@_public
+def embedding(weight, indices, padding_idx=-1, scale_grad_by_freq=False, sparse=False):
+    """The rows of `weight` at `indices`; PyTorch's low-level form of `nn.functional.embedding`."""
+    from .nn import functional
+
+    return functional.embedding(indices, weight, None if padding_idx == -1 else padding_idx, scale_grad_by_freq=scale_grad_by_freq, sparse=sparse)
+
+
+@_public
+def batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps, cudnn_enabled):
+    """PyTorch's low-level form of `nn.functional.batch_norm`."""
+    return _f["batch_norm"](input, running_mean, running_var, weight, bias, training, momentum, eps)
+
+
+@_public
+def pairwise_distance(x1, x2, p=2.0, eps=1e-6, keepdim=False):
+    """The distance between the vectors in the last dimension."""
+    return _f["pairwise_distance"](x1, x2, p, eps, keepdim)
+
+
+@_public
+def vander(x, N=None, increasing=False):
+    """The Vandermonde matrix of a vector: powers of its elements as columns, falling unless `increasing`."""
+    n = x.numel() if N is None else N
+    powers = _f["arange"](n) if increasing else _f["arange"](n - 1, -1, -1)
+    return x.unsqueeze(-1) ** powers
