@@ -99,14 +99,18 @@ def typename(obj):
 
 def asarray(obj, *, dtype=None, device=None, copy=None, requires_grad=False):
     """`obj` as a tensor: shared where possible, unless `copy` is True; with `copy=False` never copied."""
-    shared = _C.as_tensor(obj, dtype=dtype, device=device)
-    is_view = isinstance(obj, Tensor) or hasattr(obj, "__array_interface__")
-    moved = is_view and dtype is not None and isinstance(obj, Tensor) and obj.dtype is not dtype
-    if copy is False and (moved or not is_view):
-        raise ValueError("can't alias arbitrary sequence into a tensor." if not is_view else "can't alias tensor with a different dtype.")
-    result = shared.clone() if copy and is_view and not moved else shared
-    if isinstance(obj, Tensor) and not requires_grad:
-        result = result.detach() if result.requires_grad else result
+    if isinstance(obj, (bytes, bytearray, memoryview)):
+        shared, is_view = _C.frombuffer(obj, dtype=dtype or _C.get_default_dtype()), True
+    else:
+        is_view = isinstance(obj, Tensor) or hasattr(obj, "__array_interface__")
+        shared = _C.as_tensor(obj, device=device) if is_view else _C.as_tensor(obj, dtype=dtype, device=device)
+    moved = is_view and dtype is not None and shared.dtype is not dtype
+    if copy is False and not is_view:
+        raise ValueError("can't alias arbitrary sequence into a tensor.")
+    if copy is False and moved:
+        names = [d.type().removeprefix("torch.").removesuffix("Tensor") for d in (shared, shared.new_empty(0, dtype=dtype))]
+        raise ValueError(f"can't alias tensor with dtype '{names[0]}' into dtype '{names[1]}'.")
+    result = shared.to(dtype) if moved else shared.clone() if copy and is_view else shared
     return result.requires_grad_() if requires_grad else result
 
 

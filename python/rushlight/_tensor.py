@@ -12,6 +12,10 @@ Tensor = _C.Tensor
 _functions = _C.functions
 
 
+# The native name has the module in it, which Python's messages would repeat.
+Tensor.__name__ = "Tensor"
+
+
 def _method(function):
     """Installs `function` as a method of Tensor."""
     function.__qualname__ = f"Tensor.{function.__name__}"
@@ -203,6 +207,7 @@ def __array_wrap__(self, array, context=None, return_scalar=False):
 @_method
 def __dlpack__(self, *, stream=None, max_version=None, dl_device=None, copy=None):
     """The tensor's memory as a DLPack capsule, not copied unless asked for."""
+    assert stream is None, "stream should be None on cpu."
     if dl_device is not None and tuple(dl_device) != (1, 0):
         raise BufferError(f"cannot export to device {dl_device}: the tensor is on the CPU")
     return _C._to_dlpack(self, max_version is not None and max_version[0] >= 1, bool(copy))
@@ -252,9 +257,9 @@ def __deepcopy__(self, memo):
         return memo[id(self)]
     import copy
 
-    kind = type(self)
-    with_elements = _copy(self.detach())
-    new = with_elements if kind is Tensor else kind.__new__(kind, with_elements)
+    new = _deep_copied(self.detach(), memo)
+    if type(self) is not Tensor:
+        new = Tensor.__new__(type(self), new)  # not the class's own constructor, which may take other arguments
     memo[id(self)] = new
     if self.requires_grad:
         new.requires_grad_()
@@ -265,6 +270,17 @@ def __deepcopy__(self, memo):
     for name, value in self.__dict__.items():
         new.__dict__[name] = copy.deepcopy(value, memo)
     return new
+
+
+def _deep_copied(tensor, memo):
+    """The tensor's layout over a copy of the memory that it lies in; tensors that shared memory share its copy."""
+    if any(step < 0 for step in tensor.stride()):
+        return _copy(tensor)
+    memory = tensor._storage_tensor()
+    key = ("memory of a tensor", memory.data_ptr(), tensor.dtype)
+    if key not in memo:
+        memo[key] = memory, _copy(memory)  # the original too, so that its address stays its own
+    return memo[key][1].as_strided(tensor.shape, tensor.stride(), tensor.storage_offset()).detach()
 
 
 @_method
@@ -297,7 +313,6 @@ def pin_memory(self, device=None):
 for _name in "is_cuda is_mps is_xpu is_sparse is_sparse_csr is_quantized is_meta is_mkldnn is_nested is_ipu is_vulkan is_maia is_mtia is_xla is_cpu".split():
     _constant(_name, _name == "is_cpu", "Every tensor here is dense and on the CPU.")
 _constant("layout", strided, "Every tensor here is strided.")
-setattr(Tensor, "names", property(lambda self: (None,) * self.dim(), doc="Dimensions have no names here."))
 setattr(Tensor, "real", property(lambda self: self, doc="The tensor itself: it has no imaginary part."))
 setattr(Tensor, "imag", property(lambda self: _no_complex(), doc="Raises: there are no complex tensors."))
 
@@ -306,7 +321,7 @@ def _no_complex():
     raise RuntimeError("imag is not implemented for tensors with non-complex dtypes.")
 
 
-for _name in "is_conj is_neg is_pinned is_shared has_names is_distributed is_coalesced".split():
+for _name in "is_conj is_neg is_pinned is_shared is_distributed is_coalesced".split():
     setattr(Tensor, _name, (lambda self, device=None: False))
 
 

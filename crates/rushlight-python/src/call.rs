@@ -14,7 +14,7 @@ use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBool, PyDict, PyList, PyString, PyTuple};
+use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 use rushlight::op::bind::{Args, Keywords, Style, invoke, invoke_inplace, resolve_among};
 use rushlight::op::{self, ArgKind, Ints, OpDef, Value, enter_from};
 use rushlight::{Tensor, ops};
@@ -89,22 +89,17 @@ struct Extra<'py> {
 
 impl<'py> Extra<'py> {
     /// Takes the keyword, if it is one of these and not a parameter of the op.
-    fn take(&mut self, entry: &Entry, name: &str, value: &Bound<'py, PyAny>) -> PyResult<bool> {
+    fn take(&mut self, entry: &Entry, method: bool, name: &str, value: &Bound<'py, PyAny>) -> PyResult<bool> {
         if !matches!(name, "out" | "device" | "layout" | "pin_memory" | "requires_grad" | "memory_format" | "non_blocking")
             || (entry.has)(entry, name)
+            || (method && name == "out" && !value.is_none())
         {
             return Ok(false);
         }
         match name {
             "out" => self.out = (!value.is_none()).then(|| value.clone()),
             "device" => check_device(value)?,
-            "requires_grad" => match value.cast::<PyBool>() {
-                Ok(b) => self.requires_grad = b.is_true(),
-                Err(_) => {
-                    let text = format!("{}(): argument 'requires_grad' must be bool, not {}", entry.name, type_name(value));
-                    return Err(PyTypeError::new_err(text));
-                }
-            },
+            "requires_grad" => self.requires_grad = make::flag(entry.name, value)?,
             // Hints about memory: every tensor here is dense and in the same memory.
             _ => {}
         }
@@ -141,21 +136,11 @@ fn parse_call<'py>(
         for p in positional {
             values.push(convert::value(p)?);
         }
-        // `x.repeat()`, `torch.zeros()`: no sizes are sizes too, where sizes must be given.
-        if varargs && positional.is_empty() && names.is_none() && entry.overloads.len() == 1 {
-            let needs = entry.overloads[0]
-                .args
-                .get(this.is_some() as usize)
-                .is_some_and(|a| a.kind == ArgKind::Ints && a.default.is_none());
-            if needs && this.is_some() {
-                values.push(Value::Ints(Ints::new()));
-            }
-        }
     }
     if let Some(names) = names {
         for (name, value) in names.iter().zip(keyword) {
             let name = name.cast::<PyString>()?.to_string();
-            if !extra.take(entry, &name, value)? {
+            if !extra.take(entry, this.is_some(), &name, value)? {
                 keywords.push((name, convert::value(value)?));
             }
         }
@@ -203,15 +188,17 @@ fn call<'py>(
     }
     let result = run(py, def.name, &values, || invoke(def, &values))?;
     if let Some(out) = extra.out {
-        return put(py, entry.name, &values, result, &out);
+        return put(py, entry, def, &values, result, &out);
     }
     if extra.requires_grad {
         for t in result.tensors() {
+            make::needs_floats(&t)?;
             t.try_requires_grad_(true).or_raise()?;
         }
     }
     if !def.returns.is_empty() {
-        return named(py, entry, def, result);
+        let items = convert::object(py, result)?;
+        return named(py, entry, def, items);
     }
     convert::object(py, result)
 }
@@ -231,7 +218,8 @@ fn run<R: Send>(
     if work(values) >= LONG { py.detach(f).or_raise() } else { f().or_raise() }
 }
 
-fn named<'py>(py: Python<'py>, entry: &Entry, def: &'static OpDef, result: Value) -> PyResult<Bound<'py, PyAny>> {
+/// The results by position and by name.
+fn named<'py>(py: Python<'py>, entry: &Entry, def: &'static OpDef, items: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     static CLASSES: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
     let classes = CLASSES.get_or_init(py, || PyDict::new(py).unbind()).bind(py);
     let class = match classes.get_item(entry.name)? {
@@ -241,23 +229,33 @@ fn named<'py>(py: Python<'py>, entry: &Entry, def: &'static OpDef, result: Value
                 classes.set_item(entry.name, &class)?;
                 class
             }
-            None => return convert::object(py, result),
+            None => return Ok(items),
         },
     };
-    let items = convert::object(py, result)?;
     class.call1((items,))
 }
 
 /// `out=`: the result's elements in tensors that the caller has.
 fn put<'py>(
     py: Python<'py>,
-    name: &str,
+    entry: &Entry,
+    def: &'static OpDef,
     inputs: &[Value],
     result: Value,
     out: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let targets = if tensor_of(out).is_some() { vec![out.clone()] } else { out.try_iter()?.collect::<PyResult<Vec<_>>>()? };
+    let name = entry.name;
     let results = result.tensors();
+    let single = matches!(result, Value::Tensor(_));
+    let targets = match out.cast::<PyTuple>() {
+        _ if tensor_of(out).is_some() => vec![out.clone()],
+        Ok(tuple) if !single => tuple.iter().collect(),
+        _ if !single && out.is_instance_of::<PyList>() => out.try_iter()?.collect::<PyResult<Vec<_>>>()?,
+        _ => {
+            let want = if single { "Tensor" } else { "tuple of Tensors" };
+            return Err(PyTypeError::new_err(format!("{name}(): argument 'out' must be {want}, not {}", type_name(out))));
+        }
+    };
     if targets.len() != results.len() {
         let text = format!("{name}(): argument 'out' must be {} tensors, got {}", results.len(), targets.len());
         return Err(PyTypeError::new_err(text));
@@ -296,7 +294,11 @@ fn put<'py>(
         }
         t.set_data(&ops::to_dtype(r, t.dtype()).or_raise()?);
     }
-    Ok(if tensor_of(out).is_some() { out.clone() } else { PyTuple::new(py, targets)?.into_any() })
+    if single {
+        return Ok(out.clone());
+    }
+    let items = PyTuple::new(py, targets)?.into_any();
+    if def.returns.is_empty() { Ok(items) } else { named(py, entry, def, items) }
 }
 
 /// Calls the op `name` with Python's arguments, for type slots.
@@ -538,7 +540,7 @@ fn _op_table(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
     Ok(list)
 }
 
-/// A tensor for an operand of a type slot: the tensor, a number, or data that becomes a tensor. `None` for anything else.
+/// A tensor for an operand of a type slot: the tensor, a number, or an array. `None` for anything else: lists have operators of their own.
 pub fn operand(object: &Bound<'_, PyAny>) -> PyResult<Option<Tensor>> {
     if let Some(t) = tensor_of(object) {
         return Ok(Some(t.clone()));
@@ -546,7 +548,7 @@ pub fn operand(object: &Bound<'_, PyAny>) -> PyResult<Option<Tensor>> {
     if let Some(s) = convert::scalar(object)? {
         return Ok(Some(Tensor::wrapped_number(s)));
     }
-    if make::is_array(object) || object.cast::<PyList>().is_ok() || object.cast::<PyTuple>().is_ok() {
+    if make::is_array(object) {
         return make::from_data(object, None).map(Some);
     }
     Ok(None)

@@ -5,7 +5,7 @@ use crate::make;
 use crate::random::PyGenerator;
 use crate::tensor::{tensor_of, wrap};
 use crate::types::PyDType;
-use pyo3::exceptions::{PyOverflowError, PyRuntimeError};
+use pyo3::exceptions::{PyOverflowError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyFloat, PyInt, PyList, PyNone, PyString, PyTuple, PyType};
@@ -24,7 +24,10 @@ pub fn value(object: &Bound<'_, PyAny>) -> PyResult<Value> {
     } else if let Ok(b) = object.cast::<PyBool>() {
         Ok(Value::Bool(b.is_true()))
     } else if object.is_instance_of::<PyInt>() {
-        Ok(Value::Int(int(object)?))
+        Ok(match whole(object)? {
+            Scalar::Float(f) => Value::Float(f),
+            s => Value::Int(s.to_i64()),
+        })
     } else if let Ok(f) = object.cast::<PyFloat>() {
         Ok(Value::Float(f.value()))
     } else {
@@ -104,16 +107,35 @@ fn list<'py>(whole: &Bound<'py, PyAny>, items: impl Iterator<Item = Bound<'py, P
     Ok(Value::Ints(ints))
 }
 
-/// An integer that fits in 64 bits; the unsigned ones above wrap, as masks do.
+/// An integer that fits in 64 bits.
 pub fn int(object: &Bound<'_, PyAny>) -> PyResult<i64> {
+    object.extract::<i64>().map_err(|e| match e.is_instance_of::<PyOverflowError>(object.py()) {
+        true => PyValueError::new_err("Overflow when unpacking long long"),
+        false => e,
+    })
+}
+
+/// A Python integer as a number: one that needs the 64th bit is a float, for wrapping would change its sign.
+fn whole(object: &Bound<'_, PyAny>) -> PyResult<Scalar> {
     match object.extract::<i64>() {
-        Ok(i) => Ok(i),
-        Err(e) if e.is_instance_of::<PyOverflowError>(object.py()) => match object.extract::<u64>() {
-            Ok(u) => Ok(u as i64),
-            Err(_) => Err(PyRuntimeError::new_err("value cannot be converted to type int64_t without overflow")),
+        Ok(i) => Ok(Scalar::Int(i)),
+        Err(_) => match object.extract::<u64>() {
+            Ok(u) => Ok(Scalar::Float(u as f64)),
+            Err(_) => Err(PyOverflowError::new_err("int too big to convert")),
         },
-        Err(e) => Err(e),
     }
+}
+
+/// A number that meets a tensor of this dtype in an operator. Among integers the 64th bit is kept, as masks want: `x & 0xffff_ffff_ffff_ffff`.
+pub fn scalar_for(dtype: DType, object: &Bound<'_, PyAny>) -> PyResult<Option<Scalar>> {
+    if !dtype.is_float()
+        && object.is_instance_of::<PyInt>()
+        && let Ok(u) = object.extract::<u64>()
+        && object.cast::<PyBool>().is_err()
+    {
+        return Ok(Some(Scalar::Int(u as i64)));
+    }
+    scalar(object)
 }
 
 /// A number that is no Python int or float but stands for one, as NumPy's scalars do. Arrays, which have the same methods, are none.
@@ -141,7 +163,7 @@ pub fn scalar(object: &Bound<'_, PyAny>) -> PyResult<Option<Scalar>> {
     if let Ok(b) = object.cast::<PyBool>() {
         Ok(Some(Scalar::Bool(b.is_true())))
     } else if object.is_instance_of::<PyInt>() {
-        Ok(Some(Scalar::Int(int(object)?)))
+        whole(object).map(Some)
     } else if let Ok(f) = object.cast::<PyFloat>() {
         Ok(Some(Scalar::Float(f.value())))
     } else if object.is_instance_of::<PyString>() {

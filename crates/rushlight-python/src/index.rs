@@ -5,11 +5,11 @@ use crate::convert::{dtype_of, int, scalar, type_name};
 use crate::error::OrRaise;
 use crate::make;
 use crate::tensor::{tensor_of, wrap};
-use pyo3::exceptions::{PyIndexError, PyTypeError};
+use pyo3::exceptions::{PyIndexError, PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyEllipsis, PyInt, PyList, PyRange, PySlice, PyTuple};
+use pyo3::types::{PyBool, PyEllipsis, PyInt, PyList, PyRange, PySlice, PyString, PyTuple};
 use rushlight::op::{UNNAMED, enter_from};
-use rushlight::{DType, Index, Tensor, ops};
+use rushlight::{DType, Index, Scalar, Tensor, ops};
 use smallvec::SmallVec;
 
 type Entries = SmallVec<[Index; 4]>;
@@ -19,13 +19,26 @@ fn entries(key: &Bound<'_, PyAny>) -> PyResult<Entries> {
     if let Ok(tuple) = key.cast::<PyTuple>() {
         return tuple.iter().map(|k| entry(&k)).collect();
     }
-    // A list with anything but numbers in it is meant as a tuple.
+    // A short list with anything but numbers in it is meant as a tuple, as NumPy once had it.
     if let Ok(list) = key.cast::<PyList>()
-        && list.iter().any(|k| k.is_none() || k.is_instance_of::<PySlice>() || k.is_instance_of::<PyEllipsis>())
+        && list.len() < 32
+        && list.iter().any(|k| is_entry(&k))
     {
         return list.iter().map(|k| entry(&k)).collect();
     }
     Ok(SmallVec::from_iter([entry(key)?]))
+}
+
+/// Whether an element of a list is no number.
+fn is_entry(k: &Bound<'_, PyAny>) -> bool {
+    k.is_none()
+        || k.is_instance_of::<PySlice>()
+        || k.is_instance_of::<PyEllipsis>()
+        || k.is_instance_of::<PyList>()
+        || k.is_instance_of::<PyTuple>()
+        || k.is_instance_of::<PyRange>()
+        || k.is_instance_of::<PyString>()
+        || tensor_of(k).is_some()
 }
 
 fn entry(key: &Bound<'_, PyAny>) -> PyResult<Index> {
@@ -54,9 +67,9 @@ fn entry(key: &Bound<'_, PyAny>) -> PyResult<Index> {
     }
     if let Some(s) = scalar(key)? {
         return match s {
-            rushlight::Scalar::Bool(b) => Ok(Index::Bool(b)),
-            rushlight::Scalar::Int(i) => Ok(Index::Int(i)),
-            rushlight::Scalar::Float(_) => Err(wrong(key)),
+            Scalar::Bool(b) => Ok(Index::Bool(b)),
+            Scalar::Int(i) => Ok(Index::Int(i)),
+            Scalar::Float(_) => Err(wrong(key)),
         };
     }
     if make::is_array(key) {
@@ -67,6 +80,9 @@ fn entry(key: &Bound<'_, PyAny>) -> PyResult<Index> {
 
 #[cold]
 fn wrong(key: &Bound<'_, PyAny>) -> PyErr {
+    if key.is_instance_of::<PyString>() {
+        return PyTypeError::new_err("new(): invalid data type 'str'");
+    }
     PyIndexError::new_err(format!(
         "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices (got {})",
         type_name(key)
@@ -79,6 +95,9 @@ fn bound(object: &Bound<'_, PyAny>) -> PyResult<Option<i64>> {
         return Ok(None);
     }
     if let Some(t) = tensor_of(object) {
+        if t.dtype().is_float() || t.numel() != 1 {
+            return Err(PyTypeError::new_err("only integer tensors of a single element can be converted to an index"));
+        }
         return t.try_item::<i64>().or_raise().map(Some);
     }
     let i = object
@@ -103,10 +122,33 @@ pub fn get<'py>(py: Python<'py>, x: &Tensor, key: &Bound<'py, PyAny>) -> PyResul
     wrap(py, ops::indexing::index(x, &entries).or_raise()?)
 }
 
+/// The value to write: a number must fit into the tensor's dtype; one element for a mask is brought to it; other tensors are as they are.
+fn written(x: &Tensor, entries: &Entries, value: &Bound<'_, PyAny>) -> PyResult<Option<Tensor>> {
+    let number = match tensor_of(value) {
+        Some(_) => None,
+        None if value.is_instance_of::<PyInt>() && value.cast::<PyBool>().is_err() => Some(Scalar::Int(int(value)?)),
+        None => scalar(value)?,
+    };
+    if let Some(s) = number {
+        if !make::fits(s, x.dtype()) {
+            let text = format!("value cannot be converted to type {} without overflow", make::c_name(x.dtype()));
+            return Err(PyRuntimeError::new_err(text));
+        }
+        return Ok(Some(Tensor::wrapped_number(s)));
+    }
+    let Some(t) = operand(value)? else { return Ok(None) };
+    let mut tensors = entries.iter().filter_map(|e| match e {
+        Index::Tensor(t) => Some(t),
+        _ => None,
+    });
+    let mask = tensors.next().is_some_and(|m| matches!(m.dtype(), DType::Bool | DType::U8)) && tensors.next().is_none();
+    if mask && t.numel() == 1 && t.dtype() != x.dtype() { ops::to_dtype(&t, x.dtype()).or_raise().map(Some) } else { Ok(Some(t)) }
+}
+
 /// `x[key] = value`.
 pub fn set(x: &Tensor, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
     let entries = entries(key)?;
-    let Some(value) = operand(value)? else {
+    let Some(value) = written(x, &entries, value)? else {
         let what = dtype_of(value).map_or_else(|| type_name(value), |_| "torch.dtype".into());
         return Err(PyTypeError::new_err(format!("can't assign a {what} to a torch.{}Tensor", x.dtype().scalar_type_name())));
     };

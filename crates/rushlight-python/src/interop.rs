@@ -312,7 +312,9 @@ fn from_dlpack<'py>(
             ffi::PyCapsule_SetName(p, c"used_dltensor".as_ptr().cast::<c_char>());
             (Foreign::Old(m), &raw const (*m).tensor, false)
         } else {
-            return Err(PyRuntimeError::new_err("from_dlpack(): the capsule holds no DLPack tensor, or was consumed before"));
+            return Err(PyRuntimeError::new_err(
+                "from_dlpack received an invalid capsule. Note that DLTensor capsules can be consumed only once, so you might have already constructed a tensor from it once.",
+            ));
         }
     };
     // SAFETY: the content is alive until `content` is dropped.

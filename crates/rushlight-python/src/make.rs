@@ -7,7 +7,7 @@ use crate::types::check_device;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyUserWarning, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyByteArray, PyBytes, PyFloat, PyInt, PyList, PyMemoryView, PySequence, PyString};
+use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyMemoryView, PySequence, PyString};
 use rushlight::{DType, Element, Layout, Scalar, Tensor, default_dtype, ops};
 use rushlight_kernels::{Buffer, dispatch};
 use std::ffi::CStr;
@@ -74,7 +74,12 @@ impl Drop for Exported {
 }
 
 /// The dtype of a buffer's elements, from its struct-style format.
-fn format_dtype(format: &str, itemsize: isize) -> PyResult<DType> {
+fn format_dtype(object: &Bound<'_, PyAny>, format: &str, itemsize: isize) -> PyResult<DType> {
+    if format.starts_with(['>', '!']) {
+        return Err(PyValueError::new_err(
+            "given numpy array has byte order different from the native byte order. Conversion between byte orders is currently not supported.",
+        ));
+    }
     let bare = format.trim_start_matches(['@', '=', '<', '|']);
     let d = match (bare, itemsize) {
         ("?", 1) => Some(DType::Bool),
@@ -88,12 +93,20 @@ fn format_dtype(format: &str, itemsize: isize) -> PyResult<DType> {
         ("d", 8) => Some(DType::F64),
         _ => None,
     };
-    d.ok_or_else(|| {
-        PyTypeError::new_err(format!(
-            "can't convert an array with elements of format '{format}' ({itemsize} bytes). The supported types are: float64, float32, \
-             float16, int64, int32, int16, int8, uint8, and bool, in native byte order."
-        ))
-    })
+    d.ok_or_else(|| unsupported(object))
+}
+
+#[cold]
+fn unsupported(array: &Bound<'_, PyAny>) -> PyErr {
+    let py = array.py();
+    let kind = || -> PyResult<String> {
+        let kind = array.getattr(pyo3::intern!(py, "dtype"))?.getattr(pyo3::intern!(py, "type"))?;
+        Ok(format!("np.ndarray of type numpy.{}", kind.getattr(pyo3::intern!(py, "__name__"))?))
+    };
+    let what = kind().unwrap_or_else(|_| type_name(array));
+    PyTypeError::new_err(format!(
+        "can't convert {what}. The only supported types are: float64, float32, float16, int64, int32, int16, int8, uint8, and bool."
+    ))
 }
 
 /// A tensor over an array's own memory where it is writable and aligned; otherwise over a copy.
@@ -109,21 +122,26 @@ pub fn from_array(object: &Bound<'_, PyAny>) -> PyResult<Tensor> {
             Err(e) if object.hasattr(pyo3::intern!(py, "__array__"))? => {
                 let array = object.call_method0(pyo3::intern!(py, "__array__"))?;
                 if array.get_type().is(object.get_type()) {
-                    return Err(e);
+                    return Err(if e.is_instance_of::<PyValueError>(py) { unsupported(object) } else { e });
                 }
                 return from_array(&array);
             }
             Err(e) => return from_interface(object).unwrap_or(Err(e)),
         },
     };
-    let dtype = format_dtype(view.format(), view.0.itemsize)?;
+    let dtype = format_dtype(object, view.format(), view.0.itemsize)?;
     let item = view.0.itemsize;
     let shape: Vec<usize> = view.list(view.0.shape).unwrap_or_default().iter().map(|&n| n as usize).collect();
     let bytes = match view.list(view.0.strides) {
         Some(s) => s,
         None => rushlight_kernels::layout::contiguous_strides(&shape).iter().map(|s| s * item).collect(),
     };
-    if shape.contains(&0) || bytes.iter().any(|s| s % item != 0) || !(view.0.buf as usize).is_multiple_of(item as usize) {
+    if !shape.contains(&0) && bytes.iter().any(|s| s % item != 0) {
+        return Err(PyValueError::new_err(
+            "given numpy array strides not a multiple of the element byte size. Copy the numpy array to reallocate the memory.",
+        ));
+    }
+    if shape.contains(&0) || !(view.0.buf as usize).is_multiple_of(item as usize) {
         return copy_unaligned(&view, dtype, &shape, &bytes);
     }
     let strides: Vec<isize> = bytes.iter().map(|s| s / item).collect();
@@ -210,18 +228,23 @@ struct Gathered {
     floats: bool,
     ints: bool,
     bools: bool,
+    /// The dtype that was asked for.
+    asked: Option<DType>,
 }
 
 impl Gathered {
     /// The shape that the first elements say.
     fn measure(&mut self, object: &Bound<'_, PyAny>) -> PyResult<()> {
-        if let Some(t) = tensor_of(object) {
-            self.shape.extend(t.shape().iter().copied());
+        // A tensor among the elements stands for its number.
+        if tensor_of(object).is_some() {
             return Ok(());
         }
         if is_array(object) && scalar(object)?.is_none() {
             self.shape.extend(from_array(object)?.shape().iter().copied());
             return Ok(());
+        }
+        if !self.shape.is_empty() && (object.is_instance_of::<PyString>() || object.is_instance_of::<PyBytes>()) {
+            return Err(PyValueError::new_err(format!("too many dimensions '{}'", type_name(object))));
         }
         let Some(n) = length(object) else { return Ok(()) };
         self.shape.push(n);
@@ -244,13 +267,7 @@ impl Gathered {
         if let Some(t) = tensor_of(object).or(array.as_ref()) {
             return self.tensor(t, depth);
         }
-        let Some(n) = length(object) else {
-            return Err(PyTypeError::new_err(format!(
-                "not a sequence: expected one of length {} at dim {depth}, got {}",
-                self.shape[depth],
-                type_name(object)
-            )));
-        };
+        let Some(n) = length(object) else { return Err(PyTypeError::new_err("not a sequence")) };
         if n != self.shape[depth] {
             return Err(PyValueError::new_err(format!(
                 "expected sequence of length {} at dim {depth} (got {n})",
@@ -284,31 +301,39 @@ impl Gathered {
         }
         if object.is_exact_instance_of::<PyInt>() {
             self.ints = true;
-            self.values.push(Scalar::Int(crate::convert::int(object)?));
+            // What is too big for an integer of ours may still become a float.
+            self.values.push(match object.extract::<i64>() {
+                Ok(i) => Scalar::Int(i),
+                Err(_) => Scalar::Float(object.extract()?),
+            });
             return Ok(());
         }
         let py = object.py();
         if let Some(t) = tensor_of(object) {
-            if t.numel() != 1 {
+            if t.numel() != 1 && t.dtype().is_float() {
                 return Err(PyValueError::new_err("only one element tensors can be converted to Python scalars"));
+            }
+            if t.numel() != 1 {
+                return Err(PyTypeError::new_err("only integer tensors of a single element can be converted to an index"));
             }
             self.join(t.dtype());
             self.values.push(t.try_to_scalar().or_raise()?);
             return Ok(());
         }
         let Some(s) = scalar(object)? else {
-            if length(object).is_some() && object.cast::<PyString>().is_err() {
-                return Err(PyValueError::new_err(format!(
-                    "expected a number at dim {}, got a sequence of length {}",
-                    self.shape.len(),
-                    length(object).unwrap_or(0)
-                )));
-            }
-            return Err(PyTypeError::new_err(format!("new(): invalid data type '{}'", type_name(object))));
+            let what = type_name(object);
+            return Err(match self.asked {
+                _ if object.is_instance_of::<PyString>() || object.is_instance_of::<PyBytes>() => {
+                    PyTypeError::new_err(format!("new(): invalid data type '{what}'"))
+                }
+                Some(d) if d.is_float() => PyTypeError::new_err(format!("must be real number, not {what}")),
+                None if length(object).is_none() => PyRuntimeError::new_err(format!("Could not infer dtype of {what}")),
+                _ => PyTypeError::new_err(format!("'{what}' object cannot be interpreted as an integer")),
+            });
         };
         match s {
-            // NumPy's scalars bring their dtype, save for the one that is a Python float.
-            Scalar::Float(_) if object.cast::<PyFloat>().is_ok() => self.floats = true,
+            Scalar::Float(_) if object.is_exact_instance_of::<PyFloat>() => self.floats = true,
+            // NumPy's scalars bring their dtype.
             _ if object.hasattr(pyo3::intern!(py, "dtype"))? => {
                 let name = object.getattr(pyo3::intern!(py, "dtype"))?.str()?.to_string();
                 self.join(DType::from_name(&name).unwrap_or(s.dtype()));
@@ -337,21 +362,11 @@ impl Gathered {
         }
     }
     fn build(self, dtype: DType) -> PyResult<Tensor> {
-        if !dtype.is_float() && dtype != DType::Bool {
-            let (lo, hi) = dtype.finite_range();
-            for v in &self.values {
-                let bad = match *v {
-                    Scalar::Int(i) => (i as f64) < lo || (i as f64) > hi,
-                    Scalar::Float(f) => !f.is_finite() || f < lo || f > hi,
-                    Scalar::Bool(_) => false,
-                };
-                if bad {
-                    return Err(PyRuntimeError::new_err(format!(
-                        "value cannot be converted to type {} without overflow",
-                        c_name(dtype)
-                    )));
-                }
-            }
+        if dtype == DType::I64 && !self.floats && self.values.iter().any(|v| matches!(v, Scalar::Float(f) if f.abs() >= TWO_63)) {
+            return Err(PyValueError::new_err("Overflow when unpacking long long"));
+        }
+        if !dtype.is_float() && !self.values.iter().all(|&v| fits(v, dtype)) {
+            return Err(PyRuntimeError::new_err(format!("value cannot be converted to type {dtype} without overflow")));
         }
         fn typed<T: Element>(values: Vec<Scalar>, shape: &[usize]) -> rushlight::Result<Tensor> {
             Tensor::try_from_vec(values.into_iter().map(|s| s.to::<T>()).collect(), shape)
@@ -360,13 +375,34 @@ impl Gathered {
     }
 }
 
-fn c_name(d: DType) -> String {
-    if d == DType::I64 { "int64_t".into() } else { format!("{}_t", d.name()) }
+const TWO_63: f64 = 9_223_372_036_854_775_808.0;
+
+/// The C++ type that PyTorch's texts name.
+pub fn c_name(d: DType) -> String {
+    match d {
+        DType::F64 => "double".into(),
+        DType::F32 => "float".into(),
+        d if d.is_float() => d.name().into(),
+        d => format!("{}_t", d.name()),
+    }
+}
+
+/// Whether a number can be stored: integers in range (negative ones wrap in unsigned dtypes), floats whose whole part is; infinities in floats.
+pub fn fits(s: Scalar, dtype: DType) -> bool {
+    let (lo, hi) = dtype.finite_range();
+    match (s, dtype) {
+        (_, DType::Bool) | (Scalar::Bool(_), _) => true,
+        (Scalar::Int(i), DType::U8) => (-255..=255).contains(&i),
+        (Scalar::Float(f), d) if d.is_float() => !f.is_finite() || d.size() < 4 || (lo..=hi).contains(&f),
+        (Scalar::Float(f), DType::I64) => (-TWO_63..TWO_63).contains(&f),
+        (Scalar::Float(f), _) => (lo..=hi).contains(&f.trunc()),
+        (Scalar::Int(i), _) => (lo..=hi).contains(&(i as f64)),
+    }
 }
 
 /// The length of a sequence that may hold numbers: not of a string, a mapping or a set.
 fn length(object: &Bound<'_, PyAny>) -> Option<usize> {
-    if object.cast::<PyString>().is_ok() {
+    if object.is_instance_of::<PyString>() || object.is_instance_of::<PyBytes>() || object.is_instance_of::<PyDict>() {
         return None;
     }
     if let Ok(l) = object.cast::<PyList>() {
@@ -394,15 +430,12 @@ pub fn from_data(data: &Bound<'_, PyAny>, dtype: Option<DType>) -> PyResult<Tens
         let t = ops::copy(&t.detach()).or_raise()?;
         return dtype.map_or(Ok(t.clone()), |d| ops::to_dtype(&t, d).or_raise());
     }
-    if scalar(data)?.is_none() && data.cast::<PyByteArray>().is_err() && data.cast::<PyBytes>().is_err() {
-        let view = data.cast::<PyMemoryView>().is_ok() || data.get_type().name()?.to_string_lossy() == "array";
-        if view || is_array(data) {
-            let t = from_array(data)?;
-            let d = dtype.unwrap_or(t.dtype());
-            return if d == t.dtype() { ops::copy(&t).or_raise() } else { ops::to_dtype(&t, d).or_raise() };
-        }
+    if is_array(data) && !is_number(data)? {
+        let t = from_array(data)?;
+        let d = dtype.unwrap_or(t.dtype());
+        return if d == t.dtype() { ops::copy(&t).or_raise() } else { ops::to_dtype(&t, d).or_raise() };
     }
-    let mut g = Gathered::default();
+    let mut g = Gathered { asked: dtype, ..Gathered::default() };
     g.measure(data)?;
     g.gather(data, 0)?;
     let dtype = dtype.unwrap_or_else(|| g.dtype());
@@ -411,9 +444,31 @@ pub fn from_data(data: &Bound<'_, PyAny>, dtype: Option<DType>) -> PyResult<Tens
 
 fn leaf<'py>(py: Python<'py>, t: Tensor, requires_grad: bool) -> PyResult<Bound<'py, PyAny>> {
     if requires_grad {
+        needs_floats(&t)?;
         t.try_requires_grad_(true).or_raise()?;
     }
     wrap(py, t)
+}
+
+/// What a constructor with `requires_grad=True` asks of its result.
+pub fn needs_floats(t: &Tensor) -> PyResult<()> {
+    if t.dtype().is_float() {
+        return Ok(());
+    }
+    Err(PyRuntimeError::new_err("Only Tensors of floating point and complex dtype can require gradients"))
+}
+
+/// The keyword `requires_grad`, which is a bool and nothing like one.
+pub fn flag(name: &str, value: &Bound<'_, PyAny>) -> PyResult<bool> {
+    value
+        .cast::<PyBool>()
+        .map(|b| b.is_true())
+        .map_err(|_| PyTypeError::new_err(format!("{name}(): argument 'requires_grad' must be bool, not {}", type_name(value))))
+}
+
+/// Whether an object is a number, and no array of one.
+fn is_number(object: &Bound<'_, PyAny>) -> PyResult<bool> {
+    Ok(object.is_instance_of::<PyInt>() || scalar(object)?.is_some())
 }
 
 fn given_dtype(dtype: Option<&Bound<'_, PyAny>>) -> PyResult<Option<DType>> {
@@ -425,15 +480,16 @@ fn given_dtype(dtype: Option<&Bound<'_, PyAny>>) -> PyResult<Option<DType>> {
 
 /// Constructs a tensor with no autograd history by copying `data`: a number, nested sequences of numbers, an array or a tensor.
 #[pyfunction]
-#[pyo3(signature = (data, *, dtype = None, device = None, requires_grad = false, pin_memory = false))]
+#[pyo3(signature = (data, *, dtype = None, device = None, requires_grad = None, pin_memory = false))]
 fn tensor<'py>(
     data: &Bound<'py, PyAny>,
     dtype: Option<&Bound<'py, PyAny>>,
     device: Option<&Bound<'py, PyAny>>,
-    requires_grad: bool,
+    requires_grad: Option<&Bound<'py, PyAny>>,
     pin_memory: bool,
 ) -> PyResult<Bound<'py, PyAny>> {
     let _ = pin_memory;
+    let requires_grad = requires_grad.map_or(Ok(false), |r| flag("tensor", r))?;
     device.map_or(Ok(()), check_device)?;
     let py = data.py();
     if tensor_of(data).is_some() {
@@ -455,7 +511,7 @@ fn as_tensor<'py>(
     let (py, dtype) = (data.py(), given_dtype(dtype)?);
     let t = match tensor_of(data) {
         Some(t) => t.clone(),
-        None if scalar(data)?.is_none() && is_array(data) => from_array(data)?,
+        None if is_array(data) && !is_number(data)? => from_array(data)?,
         None => return leaf(py, from_data(data, dtype)?, false),
     };
     wrap(py, dtype.map_or(Ok(t.clone()), |d| ops::to_dtype(&t, d).or_raise())?)
@@ -464,7 +520,7 @@ fn as_tensor<'py>(
 /// A tensor over the memory of a NumPy array: what is written to one is seen in the other.
 #[pyfunction]
 fn from_numpy<'py>(ndarray: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    if !is_array(ndarray) || tensor_of(ndarray).is_some() {
+    if !is_array(ndarray) || tensor_of(ndarray).is_some() || is_number(ndarray)? {
         return Err(PyTypeError::new_err(format!("expected np.ndarray (got {})", type_name(ndarray))));
     }
     wrap(ndarray.py(), from_array(ndarray)?)
@@ -505,7 +561,13 @@ fn frombuffer<'py>(
     let Some(d) = dtype_of(dtype) else { return Err(PyTypeError::new_err("frombuffer(): argument 'dtype' must be torch.dtype")) };
     let (view, writable) = match Exported::of(buffer, ffi::PyBUF_WRITABLE) {
         Ok(v) => (v, true),
-        Err(_) => (Exported::of(buffer, ffi::PyBUF_SIMPLE)?, false),
+        Err(_) => match Exported::of(buffer, ffi::PyBUF_SIMPLE) {
+            Ok(v) => (v, false),
+            Err(e) if e.is_instance_of::<PyTypeError>(py) => {
+                return Err(PyValueError::new_err("object does not implement Python buffer protocol."));
+            }
+            Err(e) => return Err(e),
+        },
     };
     let (len, size) = (view.0.len as i64, d.size() as i64);
     if len == 0 || count == 0 {
@@ -518,7 +580,8 @@ fn frombuffer<'py>(
     }
     if count < 0 && (len - offset) % size != 0 {
         return Err(PyValueError::new_err(format!(
-            "buffer length ({len} bytes) after offset ({offset} bytes) must be a multiple of element size ({size})"
+            "buffer length ({} bytes) after offset ({offset} bytes) must be a multiple of element size ({size})",
+            len - offset
         )));
     }
     let n = if count < 0 { (len - offset) / size } else { count };

@@ -5,7 +5,7 @@
 
 use crate::autograd::{self, PyHookHandle, PyNode};
 use crate::call::{binary, by_name, operand};
-use crate::convert::{scalar_object, type_name};
+use crate::convert::{scalar_for, scalar_object, type_name};
 use crate::error::OrRaise;
 use crate::tensor::{PyTensor, tensor_of, wrap};
 use crate::types::{self, PyDType, PyDevice};
@@ -31,7 +31,7 @@ macro_rules! arithmetic {
         let py = $other.py();
         match tensor_of($other) {
             Some(other) => binary(py, $name, $this.tensor(), other, |$a, $b| $op),
-            None => match operand($other)? {
+            None => match number_or_array($this.tensor(), $other)? {
                 Some(other) => binary(py, $name, $this.tensor(), &other, |$a, $b| $op),
                 None => Ok(not_implemented(py)),
             },
@@ -39,29 +39,42 @@ macro_rules! arithmetic {
     }};
 }
 
+/// The other operand as a tensor: a number that suits this one's dtype, or an array.
+#[inline]
+fn number_or_array(this: &Tensor, other: &Object<'_>) -> PyResult<Option<Tensor>> {
+    match scalar_for(this.dtype(), other)? {
+        Some(s) => Ok(Some(Tensor::wrapped_number(s))),
+        None => operand(other),
+    }
+}
+
 /// An op with overloads of its own, found by name.
 fn named<'py>(name: &'static str, a: &Object<'py>, b: &Object<'py>) -> Answer<'py> {
     let py = a.py();
     let known = |o: &Object<'py>| Ok::<_, PyErr>(tensor_of(o).is_some() || crate::convert::scalar(o)?.is_some());
-    let list = |o: &Object<'py>| -> PyResult<Option<Object<'py>>> {
+    let dtype = tensor_of(a).or(tensor_of(b)).map_or(DType::F32, Tensor::dtype);
+    let argument = |o: &Object<'py>| -> PyResult<Option<Object<'py>>> {
+        if o.is_instance_of::<PyInt>() && o.extract::<i64>().is_err() {
+            return scalar_for(dtype, o)?.map(|s| scalar_object(py, s)).transpose();
+        }
         if known(o)? {
             return Ok(Some(o.clone()));
         }
         operand(o)?.map(|t| wrap(py, t)).transpose()
     };
-    match (list(a)?, list(b)?) {
+    match (argument(a)?, argument(b)?) {
         (Some(a), Some(b)) => by_name(py, name, &[a, b]),
         _ => Ok(not_implemented(py)),
     }
 }
 
-fn inplace<'py>(name: &'static str, a: &Bound<'py, PyTensor>, b: &Object<'py>) -> PyResult<()> {
+fn inplace<'py>(name: &'static str, symbol: &str, a: &Bound<'py, PyTensor>, b: &Object<'py>) -> PyResult<()> {
     let py = a.py();
     let b = match operand(b)? {
         Some(_) if tensor_of(b).is_some() || crate::convert::scalar(b)?.is_some() => b.clone(),
         Some(t) => wrap(py, t)?,
         None => {
-            let text = format!("unsupported operand type(s) for {name}: 'Tensor' and '{}'", type_name(b));
+            let text = format!("unsupported operand type(s) for {symbol}: 'Tensor' and '{}'", type_name(b));
             return Err(PyTypeError::new_err(text));
         }
     };
@@ -82,6 +95,14 @@ fn dim_at(dim: i64, rank: usize) -> PyResult<usize> {
 /// The number in a one-element tensor.
 fn item(t: &Tensor) -> PyResult<Scalar> {
     t.try_to_scalar().or_raise()
+}
+
+/// The number that `int(x)` and `float(x)` are about.
+fn number(t: &Tensor) -> PyResult<Scalar> {
+    if t.numel() != 1 {
+        return Err(PyValueError::new_err("only one element tensors can be converted to Python scalars"));
+    }
+    item(t)
 }
 
 fn list<'py>(py: Python<'py>, values: &mut impl Iterator<Item = Object<'py>>, shape: &[usize]) -> Answer<'py> {
@@ -119,6 +140,9 @@ impl PyTensor {
             }
             Some(a) if a.is_instance_of::<PyInt>() => sizes(args.iter().map(|a| a.extract()).collect::<PyResult<_>>()?)?,
             Some(a) if types::is_size(a) => sizes(a.extract()?)?,
+            Some(a) if args.len() == 1 && a.is_instance_of::<PyFloat>() => {
+                return Err(PyTypeError::new_err(format!("new(): data must be a sequence (got {})", type_name(a))));
+            }
             Some(a) if args.len() == 1 => make::from_data(a, Some(dtype.unwrap_or_else(rushlight::default_dtype)))?,
             // A subclass with a constructor of its own makes what it wants of further arguments.
             Some(a) => make::from_data(a, None).or_else(|_| sizes(vec![0]))?,
@@ -156,9 +180,15 @@ impl PyTensor {
         arithmetic!(self, other, "div", |a, b| ops::div(b, a, None))
     }
     fn __matmul__<'py>(slf: &Bound<'py, Self>, other: &Object<'py>) -> Answer<'py> {
+        if crate::convert::scalar(other)?.is_some() {
+            return Ok(not_implemented(slf.py()));
+        }
         named("matmul", slf.as_any(), other)
     }
     fn __rmatmul__<'py>(slf: &Bound<'py, Self>, other: &Object<'py>) -> Answer<'py> {
+        if crate::convert::scalar(other)?.is_some() {
+            return Ok(not_implemented(slf.py()));
+        }
         named("matmul", other, slf.as_any())
     }
     fn __floordiv__<'py>(slf: &Bound<'py, Self>, other: &Object<'py>) -> Answer<'py> {
@@ -175,7 +205,7 @@ impl PyTensor {
     }
     fn __pow__<'py>(slf: &Bound<'py, Self>, other: &Object<'py>, modulo: &Object<'py>) -> Answer<'py> {
         if !modulo.is_none() {
-            return Err(PyTypeError::new_err("pow() with a modulus is not defined for tensors"));
+            return Ok(not_implemented(slf.py()));
         }
         named("pow", slf.as_any(), other)
     }
@@ -213,40 +243,40 @@ impl PyTensor {
         named("bitwise_right_shift", other, slf.as_any())
     }
     fn __iadd__<'py>(slf: &Bound<'py, Self>, other: &Object<'py>) -> PyResult<()> {
-        inplace("add_", slf, other)
+        inplace("add_", "+=", slf, other)
     }
     fn __isub__<'py>(slf: &Bound<'py, Self>, other: &Object<'py>) -> PyResult<()> {
-        inplace("sub_", slf, other)
+        inplace("sub_", "-=", slf, other)
     }
     fn __imul__<'py>(slf: &Bound<'py, Self>, other: &Object<'py>) -> PyResult<()> {
-        inplace("mul_", slf, other)
+        inplace("mul_", "*=", slf, other)
     }
     fn __itruediv__<'py>(slf: &Bound<'py, Self>, other: &Object<'py>) -> PyResult<()> {
-        inplace("div_", slf, other)
+        inplace("div_", "/=", slf, other)
     }
     fn __ifloordiv__<'py>(slf: &Bound<'py, Self>, other: &Object<'py>) -> PyResult<()> {
-        inplace("floor_divide_", slf, other)
+        inplace("floor_divide_", "//=", slf, other)
     }
     fn __imod__<'py>(slf: &Bound<'py, Self>, other: &Object<'py>) -> PyResult<()> {
-        inplace("remainder_", slf, other)
+        inplace("remainder_", "%=", slf, other)
     }
     fn __ipow__<'py>(slf: &Bound<'py, Self>, other: &Object<'py>, _modulo: &Object<'py>) -> PyResult<()> {
-        inplace("pow_", slf, other)
+        inplace("pow_", "**=", slf, other)
     }
     fn __iand__<'py>(slf: &Bound<'py, Self>, other: &Object<'py>) -> PyResult<()> {
-        inplace("bitwise_and_", slf, other)
+        inplace("bitwise_and_", "&=", slf, other)
     }
     fn __ior__<'py>(slf: &Bound<'py, Self>, other: &Object<'py>) -> PyResult<()> {
-        inplace("bitwise_or_", slf, other)
+        inplace("bitwise_or_", "|=", slf, other)
     }
     fn __ixor__<'py>(slf: &Bound<'py, Self>, other: &Object<'py>) -> PyResult<()> {
-        inplace("bitwise_xor_", slf, other)
+        inplace("bitwise_xor_", "^=", slf, other)
     }
     fn __ilshift__<'py>(slf: &Bound<'py, Self>, other: &Object<'py>) -> PyResult<()> {
-        inplace("bitwise_left_shift_", slf, other)
+        inplace("bitwise_left_shift_", "<<=", slf, other)
     }
     fn __irshift__<'py>(slf: &Bound<'py, Self>, other: &Object<'py>) -> PyResult<()> {
-        inplace("bitwise_right_shift_", slf, other)
+        inplace("bitwise_right_shift_", ">>=", slf, other)
     }
     fn __neg__<'py>(slf: &Bound<'py, Self>) -> Answer<'py> {
         by_name(slf.py(), "neg", &[slf.as_any().clone()])
@@ -258,6 +288,9 @@ impl PyTensor {
         by_name(slf.py(), "abs", &[slf.as_any().clone()])
     }
     fn __invert__<'py>(slf: &Bound<'py, Self>) -> Answer<'py> {
+        if slf.get().tensor().dtype().is_float() {
+            return Err(PyTypeError::new_err("~ (operator.invert) is only implemented on integer and Boolean-type tensors"));
+        }
         by_name(slf.py(), "bitwise_not", &[slf.as_any().clone()])
     }
     fn __richcmp__<'py>(slf: &Bound<'py, Self>, other: &Object<'py>, op: CompareOp) -> Answer<'py> {
@@ -312,13 +345,13 @@ impl PyTensor {
         }
     }
     fn __int__<'py>(&self, py: Python<'py>) -> Answer<'py> {
-        match item(self.tensor())? {
+        match number(self.tensor())? {
             Scalar::Float(f) => PyFloat::new(py, f).call_method0("__int__"),
             s => scalar_object(py, Scalar::Int(s.to_i64())),
         }
     }
     fn __float__(&self) -> PyResult<f64> {
-        Ok(item(self.tensor())?.to_f64())
+        Ok(number(self.tensor())?.to_f64())
     }
     fn __index__(&self) -> PyResult<i64> {
         if self.tensor().dtype().is_float() || self.tensor().numel() != 1 {
@@ -327,7 +360,7 @@ impl PyTensor {
         Ok(item(self.tensor())?.to_i64())
     }
     fn __complex__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, pyo3::types::PyComplex>> {
-        Ok(pyo3::types::PyComplex::from_doubles(py, item(self.tensor())?.to_f64(), 0.0))
+        Ok(pyo3::types::PyComplex::from_doubles(py, number(self.tensor())?.to_f64(), 0.0))
     }
     fn __repr__(&self, py: Python<'_>) -> String {
         let t = self.tensor();

@@ -64,8 +64,13 @@ const KINDS: [&str; 8] = ["cpu", "cuda", "mps", "xpu", "meta", "xla", "hpu", "mk
 #[pymethods]
 impl PyDevice {
     #[new]
-    #[pyo3(signature = (device, index = None))]
-    fn new(device: &Bound<'_, PyAny>, index: Option<u32>) -> PyResult<PyDevice> {
+    #[pyo3(signature = (r#type, index = None))]
+    fn new(r#type: &Bound<'_, PyAny>, index: Option<u32>) -> PyResult<PyDevice> {
+        let device = r#type;
+        if let Ok(n) = device.extract::<u32>() {
+            // A bare number is that of an accelerator.
+            return Ok(PyDevice { kind: "cuda".into(), index: Some(n) });
+        }
         if let Ok(d) = device.cast::<PyDevice>() {
             return Ok(PyDevice { kind: d.get().kind.clone(), index: d.get().index });
         }

@@ -81,10 +81,10 @@ impl Formatter {
         let largest = finite.iter().fold(0.0f64, |m, x| m.max(x.abs()));
         f.integral = finite.iter().all(|x| *x == x.ceil());
         f.scientific = largest / smallest > 1000.0 || largest > 1e8 || !f.integral && smallest < 1e-4;
-        f.width = finite.iter().map(|&x| f.number(x).len()).max().unwrap_or(1).max(1);
         if let Some(always) = options.sci_mode {
             f.scientific = always;
         }
+        f.width = finite.iter().map(|&x| f.number(x).len()).max().unwrap_or(1).max(1);
         f
     }
     fn number(&self, x: f64) -> String {
