@@ -127,4 +127,4 @@ def test_public_names_are_pytorchs():
 def test_methods_are_pytorchs():
     torch = pytest.importorskip("torch")
     own = {n for n in dir(rushlight.Tensor) if not n.startswith("_") and not hasattr(torch.Tensor, n)}
-    assert own <= {"nonzero_numpy", "slice"}, sorted(own)
+    assert own <= {"dropout", "nonzero_numpy", "slice", "threshold"}, sorted(own)

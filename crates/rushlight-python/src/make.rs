@@ -420,7 +420,7 @@ fn length(object: &Bound<'_, PyAny>) -> Option<usize> {
 /// A fresh tensor of what `data` holds.
 pub fn from_data(data: &Bound<'_, PyAny>, dtype: Option<DType>) -> PyResult<Tensor> {
     if data.is_exact_instance_of::<PyList>() {
-        let mut g = Gathered::default();
+        let mut g = Gathered { asked: dtype, ..Gathered::default() };
         g.measure(data)?;
         g.gather(data, 0)?;
         let dtype = dtype.unwrap_or_else(|| g.dtype());
