@@ -59,9 +59,8 @@ for _name, _dtype in _ALIASES.items():
 for _name in _C.function_names:
     if not _name.startswith(("special_", "linalg_")):
         globals()[_name] = _C.functions[_name]
-# What PyTorch has both here and in `nn.functional`, called alike.
-for _name in """selu selu_ celu celu_ rrelu rrelu_ threshold threshold_ conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d
-    cosine_similarity pairwise_distance pixel_shuffle pixel_unshuffle bilinear layer_norm group_norm rms_norm""".split():
+# Activations that PyTorch has in both places.
+for _name in ("selu", "celu", "rrelu", "threshold", "selu_", "celu_", "rrelu_", "threshold_"):
     globals()[_name] = _C.functions[_name]
 
 from . import _tensor  # noqa: E402
