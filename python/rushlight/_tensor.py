@@ -489,7 +489,7 @@ def where(self, condition, other):
 
 def _install(module):
     """Gives Tensor the functions of `module` (`functional.py`) that are methods in PyTorch too."""
-    for name in ("nonzero", "tensor_split", "unique", "unique_consecutive"):
+    for name in ("nonzero", "tensor_split", "unique", "unique_consecutive", "lu"):
         setattr(Tensor, name, getattr(module, name))
 
 

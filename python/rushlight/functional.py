@@ -1,7 +1,9 @@
 """Functions of the package whose PyTorch signature is more than one op of the table."""
 
+import math
+
 from . import _C
-from ._size import Size
+from ._size import Size, _return_type, return_types
 
 Tensor = _C.Tensor
 _f = _C.functions
@@ -193,13 +195,14 @@ def unravel_index(indices, shape):
 
 
 @_public
-def gradient(input, *, spacing=1, dim=None, edge_order=1):
+def gradient(input, *, spacing=None, dim=None, edge_order=1):
     """The derivative along each dimension of `dim` (all for None), from differences of second order; at the ends of order `edge_order`.
 
-    `spacing`: a number, a number for each dimension, or a vector of coordinates for each.
+    `spacing`: a number (1 for None), a number for each dimension, or a vector of coordinates for each.
     """
     if edge_order not in (1, 2):
         raise RuntimeError("torch.gradient only supports edge_order=1 and edge_order=2.")
+    spacing = 1 if spacing is None else spacing
     dims = range(input.dim()) if dim is None else (dim,) if isinstance(dim, int) else tuple(dim)
     steps = list(spacing) if isinstance(spacing, (list, tuple)) else [spacing] * len(dims)
     if len(steps) != len(dims):
@@ -288,3 +291,94 @@ def vander(x, N=None, increasing=False):
     n = x.numel() if N is None else N
     powers = _f["arange"](n) if increasing else _f["arange"](n - 1, -1, -1)
     return x.unsqueeze(-1) ** powers
+
+
+# ---- counts of rows in boxes --------------------------------------------------------------------------------------------------------
+
+
+@_public
+def histogramdd(input, bins, *, range=None, weight=None, density=False):
+    """How many rows (the last dimension) of `input` lie in each box of a grid, and the edges of the grid in each dimension.
+
+    `bins`: a number of intervals, a number for each dimension, or a rising sequence of edges for each. `range`: the least and the greatest
+    edge of each dimension in turn, by default those of the elements. The last interval has both of its ends. `weight`, one for each row, is
+    added up in place of ones; with `density` the integral of the result is one.
+    """
+    if input.dim() < 2:
+        raise RuntimeError("torch.histogramdd: input tensor should have at least 2 dimensions")
+    dims = input.shape[-1]
+    bins = [bins] * dims if isinstance(bins, int) else list(bins)
+    if len(bins) != dims:
+        raise RuntimeError("histogramdd: The size of bins must be equal to the innermost dimension of the input.")
+    if range is not None and len(range) != 2 * dims:
+        raise RuntimeError(f"torch.histogramdd: for a {dims}-dimensional histogram range should have {2 * dims} elements, but got {len(range)}")
+    if weight is not None and weight.shape != input.shape[:-1]:
+        raise RuntimeError(
+            "torch.histogramdd: if weight tensor is provided it should have the same shape as the input tensor excluding its innermost "
+            f"dimension, but got input with shape {list(input.shape)} and weight with shape {list(weight.shape)}"
+        )
+    rows = input.reshape(-1, dims)
+    edges, inside, place = [], None, 0
+    for d, choice in enumerate(bins):
+        column = rows[:, d].contiguous()
+        ends = None if range is None else (range[2 * d], range[2 * d + 1])
+        edge = choice if isinstance(choice, Tensor) else _f["histogram"](column, choice, range=ends)[1]
+        edges.append(edge)
+        at = _f["searchsorted"](edge, column, right=True) - 1
+        here = (column >= edge[0]) & (column <= edge[-1])
+        inside = here if inside is None else inside & here
+        size = edge.numel() - 1
+        place = place * size + at.clamp(0, size - 1)
+    sizes = [edge.numel() - 1 for edge in edges]
+    counted = _f["ones_like"](rows[:, 0]) if weight is None else weight.reshape(-1).to(input.dtype)
+    hist = input.new_zeros(math.prod(sizes)).index_add(0, place[inside], counted[inside]).reshape(sizes)
+    if density:
+        hist = hist / hist.sum()
+        for d, edge in enumerate(edges):
+            hist = hist / edge.diff().reshape([-1 if i == d else 1 for i, _ in enumerate(sizes)])
+    named = getattr(return_types, "histogramdd", None) or _return_type("histogramdd", ("hist", "bin_edges"))
+    return named((hist, tuple(edges)))
+
+
+# ---- under the names and with the numbered modes of the native functions ------------------------------------------------------------
+
+
+@_public
+def grid_sampler(input, grid, interpolation_mode, padding_mode, align_corners):
+    """`nn.functional.grid_sample` with numbers for its modes: bilinear, nearest, bicubic; zeros, border, reflection."""
+    from .nn.functional import grid_sample
+
+    modes, paddings = ("bilinear", "nearest", "bicubic"), ("zeros", "border", "reflection")
+    for name, number in (("interpolation_mode", interpolation_mode), ("padding_mode", padding_mode)):
+        if number not in (0, 1, 2):
+            raise ValueError(f"grid_sampler(): expected {name} to be 0, 1 or 2, but got {number}")
+    return grid_sample(input, grid, modes[interpolation_mode], paddings[padding_mode], align_corners)
+
+
+@_public
+def grid_sampler_2d(input, grid, interpolation_mode, padding_mode, align_corners):
+    """`grid_sampler` of images."""
+    return _ranked_sampler("2", 4, input, grid, interpolation_mode, padding_mode, align_corners)
+
+
+@_public
+def grid_sampler_3d(input, grid, interpolation_mode, padding_mode, align_corners):
+    """`grid_sampler` of volumes."""
+    return _ranked_sampler("3", 5, input, grid, interpolation_mode, padding_mode, align_corners)
+
+
+def _ranked_sampler(name, rank, input, grid, *modes):
+    if input.dim() != rank or grid.dim() != rank:
+        raise RuntimeError(
+            f"grid_sampler_{name}d(): expected {rank}D input and grid with same number of dimensions, but got input with sizes "
+            f"{list(input.shape)} and grid with sizes {list(grid.shape)}"
+        )
+    return grid_sampler(input, grid, *modes)
+
+
+@_public
+def lu(A, pivot=True, get_infos=False, out=None):
+    """Deprecated: the compact factorisation and the pivots of `linalg.lu_factor_ex`, and with `get_infos` its `info`."""
+    found = tuple(_f["linalg_lu_factor_ex"](A, pivot=pivot))
+    found = found if get_infos else found[:2]
+    return found if out is None else tuple(o.copy_(f) for o, f in zip(out, found))

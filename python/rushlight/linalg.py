@@ -193,6 +193,7 @@ def tensorsolve(A, B, dims=None, *, out=None):
 
 def vander(x, *, N=None):
     """The powers 0 to `N - 1` of each element, along a new last dimension."""
+    x = x.reshape(1) if x.dim() == 0 else x
     n = x.shape[-1] if N is None else N
     if n <= 1:
         raise RuntimeError("N must be greater than 1.")

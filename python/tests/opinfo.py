@@ -60,6 +60,8 @@ def convert(x, grad):
         return str(x)
     if isinstance(x, (torch.memory_format, torch.layout, torch.Generator, types.FunctionType, types.BuiltinFunctionType)):
         raise Unsupported(type(x).__name__)
+    if type(x) is torch.nn.PairwiseDistance:
+        return rushlight.nn.PairwiseDistance(x.norm, x.eps, x.keepdim)
     if isinstance(x, torch.Size):
         return tuple(x)
     if isinstance(x, (list, tuple)):
@@ -82,11 +84,17 @@ def flat(x, kinds):
     return [leaf for v in x for leaf in flat(v, kinds)]
 
 
+def seeded(function, *args, **kwargs):
+    """Our side of the database's `wrapper_set_seed`, with its seed: both packages draw the same numbers."""
+    rushlight.manual_seed(42)
+    return function(*args, **kwargs)
+
+
 def function_of(op):
     """The package's function for an entry of the database: its wrapper with our modules for PyTorch's, or the same dotted name."""
     f = op.op
-    if isinstance(f, types.FunctionType) and f.__module__ == "torch.testing._internal.common_methods_invocations":
-        scope = {**f.__globals__, "torch": rushlight, "F": rushlight.nn.functional}
+    if isinstance(f, types.FunctionType) and f.__module__.startswith("torch.testing._internal"):
+        scope = {**f.__globals__, "torch": rushlight, "F": rushlight.nn.functional, "wrapper_set_seed": seeded}
         return types.FunctionType(f.__code__, scope, f.__name__, f.__defaults__, f.__closure__)
     found = rushlight
     try:

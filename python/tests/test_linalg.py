@@ -91,11 +91,20 @@ COMPOSED = {
     "tensorsolve_dims": lambda p, make: p.linalg.tensorsolve(make(6, 4, 4, 3, 2), make(4, 3, 2), dims=(0, 2)),
     "vander": lambda p, make: p.linalg.vander(make(2, 3)),
     "vander_long": lambda p, make: p.linalg.vander(make(3), N=5),
+    "vander_number": lambda p, make: p.linalg.vander(make(1)[0], N=3),
     "vander_short": lambda p, make: p.linalg.vander(make(3), N=1),
     "pinv": lambda p, make: p.linalg.pinv(make(2, 4, 3), 0.1),
+    "pinv_rtols": lambda p, make: p.linalg.pinv(make(2, 4, 3), rtol=p.tensor([0.1, 0.9])),
+    "pinv_atols": lambda p, make: p.linalg.pinv(make(2, 4, 3), atol=p.tensor([0.0, 1.5], dtype=p.float64)),
+    "pinv_unfit": lambda p, make: p.linalg.pinv(make(2, 4, 3), rtol=p.tensor([0.1, 0.2, 0.3])),
     "lstsq": lambda p, make: p.linalg.lstsq(make(5, 3), make(5, 2), driver="gelsd"),
     "solve": lambda p, make: p.linalg.solve(make(2, 3, 3), make(3, 2)),
     "lu_solve": lambda p, make: p.linalg.lu_solve(*p.linalg.lu_factor(make(3, 3)), make(3, 2)),
+    "lu": lambda p, make: p.lu(make(2, 3, 4), get_infos=True),
+    "lu_method": lambda p, make: make(3, 4).lu(),
+    "lu_singular": lambda p, make: p.lu(p.zeros(2, 2), get_infos=True),
+    "lu_without_pivots": lambda p, make: p.lu(make(3, 3), pivot=False),
+    "tensordot_of_one": lambda p, make: p.tensordot(make(1, 3), make(2, 3), dims=([0], [0])),
     "det": lambda p, make: p.linalg.det(make(3, 3)),
     "inv": lambda p, make: p.linalg.inv(make(3, 3)),
     "matrix_exp": lambda p, make: p.linalg.matrix_exp(3 * make(2, 4, 4)),
@@ -165,3 +174,40 @@ def test_gradients_from_differences(order):
     same(*both(lambda p, make: p.gradient(make(3, 5), spacing=[0.5, 2.0], dim=(1, 0), edge_order=order)))
     same(*both(lambda p, make: p.gradient(make(3, 4), spacing=(p.tensor([0.0, 1.0, 4.0], dtype=p.float64),), dim=0, edge_order=order)))
     same(*both(lambda p, make: p.gradient(make(1), edge_order=order)))
+    same(*both(lambda p, make: p.gradient(make(3, 5), spacing=None, edge_order=order)))
+
+
+HISTOGRAMS = {
+    "edges_of_the_data": lambda p, make: p.histogramdd(make(20, 2), [2, 3]),
+    "one_number": lambda p, make: p.histogramdd(make(20, 3), 2),
+    "range": lambda p, make: p.histogramdd(make(20, 2), [2, 3], range=[-1.0, 1.0, -0.5, 1.5], density=True),
+    "edges": lambda p, make: p.histogramdd(make(20, 1).round(), [p.tensor([-2.0, -1, 1, 1.5], dtype=p.float64)]),
+    "weights": lambda p, make: p.histogramdd(make(2, 10, 2), [2, 2], weight=make(2, 10), density=True),
+    "one_value": lambda p, make: p.histogramdd(p.ones(5, 2, dtype=p.float64), [2, 2]),
+    "nothing": lambda p, make: p.histogramdd(make(0, 2), [2, 2]),
+    "too_few_bins": lambda p, make: p.histogramdd(make(5, 2), [2]),
+    "too_short_range": lambda p, make: p.histogramdd(make(5, 2), [2, 2], range=[0.0, 1.0]),
+    "unfit_weights": lambda p, make: p.histogramdd(make(5, 2), [2, 2], weight=make(4)),
+    "a_vector": lambda p, make: p.histogramdd(make(5), [2]),
+    "integers": lambda p, make: p.histogramdd(p.zeros(5, 2, dtype=p.int64), [2, 2]),
+}
+
+
+@pytest.mark.parametrize("name", HISTOGRAMS)
+def test_histograms_of_rows(name):
+    same(*both(HISTOGRAMS[name]))
+
+
+def test_the_named_results_of_a_histogram():
+    found = rushlight.histogramdd(rushlight.ones(3, 2), 1)
+    assert found.hist.tolist() == [[3.0]] and len(found.bin_edges) == 2
+
+
+def test_numbered_modes_of_sampling():
+    for mode in (0, 1, 2):
+        for padding in (0, 1, 2):
+            same(*both(lambda p, make: p.grid_sampler(make(1, 2, 4, 5), make(1, 3, 3, 2), mode, padding, True)))
+    with pytest.raises(ValueError, match="expected padding_mode to be 0, 1 or 2, but got -1"):
+        rushlight.grid_sampler(rushlight.ones(1, 1, 2, 2), rushlight.zeros(1, 1, 1, 2), 0, -1, True)
+    same(*both(lambda p, make: p.grid_sampler_3d(make(1, 2, 4, 5), make(1, 3, 3, 2), 0, 0, True)))
+    same(*both(lambda p, make: p.grid_sampler_2d(make(1, 1, 4, 5, 2), make(1, 1, 3, 3, 3), 0, 0, True)))

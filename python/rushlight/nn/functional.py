@@ -564,9 +564,8 @@ def linear_cross_entropy(
     """Returns the cross entropy of `target` and the scores `linear(input, linear_weight, linear_bias)`.
 
     `input` is `[in]` or `[n, in]`; `linear_weight` is `[classes, in]`, or `[classes, d…, in]` for a loss over `d…`.
+    `options` is a hint on how to save memory, which changes no value: the scores are always formed as a whole.
     """
-    if options is not None:
-        raise NotImplementedError("linear_cross_entropy takes no options: the scores are always formed as a whole")
     *shape, features = linear_weight.shape
     if linear_bias is not None:
         linear_bias = linear_bias.reshape(-1)

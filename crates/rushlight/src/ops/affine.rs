@@ -58,13 +58,15 @@ pub fn addmv(x: &Tensor, mat: &Tensor, vec: &Tensor, beta: Scalar, alpha: Scalar
 /// Source: <https://docs.pytorch.org/docs/stable/generated/torch.addbmm.html>
 #[op("(input, batch1, batch2, *, beta=1, alpha=1)", number, inplace,
     samples = ["T(2, 4), T(3, 2, 3), T(3, 3, 4)", "T(4), T(2, 2, 3), T(2, 3, 4), beta=0.5, alpha=2", "T(2, 2), T(2, 2, 3), T(2, 3, 2), beta=0",
-        "T(2, 2), T(0, 2, 3), T(0, 3, 2)"],
+        "T(2, 2), T(0, 2, 3), T(0, 3, 2)", "I(2, 2), I(2, 2, 3), I(2, 3, 2), beta=1.6, alpha=2.6"],
     errors = [("T(2, 2), T(2, 2, 3), T(3, 3, 2)", "Expected size for first two dimensions of batch2 tensor to be: [2, 3] but got: [3, 3]."),
         ("T(3), T(1, 2, 3), T(1, 3, 4)", "The expanded size of the tensor (4) must match the existing size (3) at non-singleton dimension 1")])]
 pub fn addbmm(x: &Tensor, batch1: &Tensor, batch2: &Tensor, beta: Scalar, alpha: Scalar) -> Result<Tensor> {
     check_bmm(batch1, batch2)?;
     check_bias(x, batch2, &[batch1.shape()[1], batch2.shape()[2]])?;
     let products = sum_dim(&affine(batch1, batch2, alpha, None)?, Some(&[0]), false, Some(x.dtype()))?;
+    // A factor of integers is one itself: what stands behind its point is dropped, as the other products do.
+    let beta = if x.dtype().is_float() { beta } else { Scalar::Int(beta.to_i64()) };
     add_to(x, beta, &products)
 }
 
@@ -72,14 +74,27 @@ pub fn addbmm(x: &Tensor, batch1: &Tensor, batch2: &Tensor, beta: Scalar, alpha:
 ///
 /// Source: <https://docs.pytorch.org/docs/stable/generated/torch.addr.html>
 #[op("(input, vec1, vec2, *, beta=1, alpha=1)", any, inplace,
-    samples = ["T(3, 2), T(3), T(2)", "T(2), T(3), T(2), beta=0.5, alpha=2", "T(3, 2), T(3), T(2), beta=0", "T(0, 2), T(0), T(2)"],
+    samples = ["T(3, 2), T(3), T(2)", "T(2), T(3), T(2), beta=0.5, alpha=2", "T(3, 2), T(3), T(2), beta=0", "T(0, 2), T(0), T(2)",
+        "I(3, 2), I(3), I(2), beta=3", "B(3, 2), B(3), B(2), beta=3, alpha=2", "B(3, 2), B(3), B(2), alpha=0"],
     errors = [("T(2, 2), T(3), T(2)", "The expanded size of the tensor (3) must match the existing size (2) at non-singleton dimension 0"),
-        ("T(2, 2), T(2, 2), T(2)", "addr: Expected 1-D argument vec1, but got 2-D")])]
+        ("T(2, 2), T(2, 2), T(2)", "addr: Expected 1-D argument vec1, but got 2-D"),
+        ("I(2, 2), I(2), I(2), beta=0.5", "For integral input tensors, argument beta must not be a floating point number."),
+        ("I(2, 2), I(2), I(2), alpha=0.5", "For integral input tensors, argument alpha must not be a floating point number.")])]
 pub fn addr(x: &Tensor, vec1: &Tensor, vec2: &Tensor, beta: Scalar, alpha: Scalar) -> Result<Tensor> {
     for (name, t) in [("vec1", vec1), ("vec2", vec2)] {
         vector("addr", name, t)?;
     }
     check_bias(x, x, &[vec1.numel(), vec2.numel()])?;
+    let common = promote::result_type(&[x, vec1, vec2]);
+    let factor = |name: &str, s: Scalar| match s {
+        // Of bools, sums and products are "or" and "and".
+        _ if common == DType::Bool => Ok(Scalar::Bool(s.to_f64() != 0.0)),
+        Scalar::Float(_) if !common.is_float() => {
+            Err(Error::runtime(format!("For integral input tensors, argument {name} must not be a floating point number.")))
+        }
+        _ => Ok(s),
+    };
+    let (beta, alpha) = (factor("beta", beta)?, factor("alpha", alpha)?);
     add_to(x, beta, &times(&mul(&unsqueeze(vec1, 1)?, vec2)?, alpha)?)
 }
 

@@ -9,7 +9,7 @@ ops![tensordot, tensordot_dims, einsum, kron, trace, chain_matmul];
 ///
 /// Source: <https://docs.pytorch.org/docs/stable/generated/torch.tensordot.html>
 #[op("(a, b, dims_self, dims_other)", overload = "dims", number, function,
-    samples = ["T(2, 3), T(3, 4), [1], [0]", "T(2, 3, 4), T(4, 3), [1, 2], [1, 0]", "T(3), T(2), [], []"],
+    samples = ["T(2, 3), T(3, 4), [1], [0]", "T(2, 3, 4), T(4, 3), [1, 2], [1, 0]", "T(3), T(2), [], []", "T(1, 2), T(3, 2), [0, 1], [0, 1]"],
     errors = [("T(2, 3), T(4, 5), [0], [0, 1]", "both dimension lists should have same length"),
         ("T(2, 3), T(4, 5), [1], [0]", "contracted dimensions need to match, but first has size 3 in dim 1 and second has size 4 in dim 0")])]
 pub fn tensordot_dims(a: &Tensor, b: &Tensor, dims_self: &[i64], dims_other: &[i64]) -> Result<Tensor> {
@@ -23,7 +23,8 @@ pub fn tensordot_dims(a: &Tensor, b: &Tensor, dims_self: &[i64], dims_other: &[i
     for (&i, &j) in dims_self.iter().zip(dims_other) {
         let (p, q) = (super::dim(i, x.len())?, super::dim(j, y.len())?);
         let size = |s: &Dims, d: usize| s.get(d).copied().unwrap_or(1);
-        if size(&x, p) != size(&y, q) {
+        // A dimension of size one broadcasts: the other operand's is summed.
+        if size(&x, p) != size(&y, q) && size(&x, p) != 1 && size(&y, q) != 1 {
             return Err(Error::runtime(format!(
                 "contracted dimensions need to match, but first has size {} in dim {i} and second has size {} in dim {j}",
                 size(&x, p),

@@ -3,7 +3,7 @@
 use super::dense::*;
 use super::linalg::mt;
 use super::*;
-use crate::autograd::grad_fn;
+use crate::autograd::{Ctx, grad_fn};
 use crate::no_grad;
 
 ops![matrix_power, matrix_exp, linalg_pinv, pinverse, linalg_lstsq];
@@ -11,7 +11,7 @@ ops![matrix_power, matrix_exp, linalg_pinv, pinverse, linalg_lstsq];
 /// Returns the `n`-th power of square matrices, by repeated squaring; for a negative `n` of their inverses.
 ///
 /// Source: <https://docs.pytorch.org/docs/stable/generated/torch.linalg.matrix_power.html>
-#[op("(input, n)", number, samples = ["T(3, 3), 2", "T(2, 2, 2), 5", "S(3, 3, dtype=float64), -2", "T(2, 2), 1", "T(0, 0), 3", "I(2, 2), 3"],
+#[op("(input, n)", number, samples = ["T(3, 3), 2", "T(2, 2, 2), 5", "S(3, 3, dtype=float64), -2", "T(2, 2), 1", "T(2, 2), 0", "T(0, 0), 3", "I(2, 2), 3"],
     errors = [("T(2, 3), 2", "linalg.matrix_power: A must be batches of square matrices, but they are 2 by 3 matrices"), ("T(2, 2, lo=0, hi=0), -1", "the input matrix is singular"),
         ("T(3), 2", "linalg.matrix_power: The input tensor A must have at least 2 dimensions")])]
 pub fn matrix_power(x: &Tensor, n: i64) -> Result<Tensor> {
@@ -25,7 +25,9 @@ pub fn matrix_power(x: &Tensor, n: i64) -> Result<Tensor> {
         )));
     }
     if n == 0 {
-        return copy(&identity_like(&x.detach())?);
+        let shape = x.shape();
+        let zeros = move |_: &Ctx, g: &Tensor| Ok([Some(filled(&shape, Scalar::Int(0), g.dtype())?)]);
+        return copy(&identity_like(&x.detach())?)?.with_grad([x], |_| grad_fn(zeros));
     }
     let mut base = if n < 0 { inverse(x)? } else { x.clone() };
     let mut left = n.unsigned_abs();
@@ -114,20 +116,21 @@ pub fn matrix_exp(x: &Tensor) -> Result<Tensor> {
 }
 
 /// Vectors or values over which a pseudo-inverse divides: the inverse of those above the cutoff, zero for the others.
-fn safe_reciprocal(s: &Tensor, atol: f64, rtol: f64) -> Result<Tensor> {
-    let largest = amax(s, &[-1], true)?;
-    let cutoff = maximum(&mul(&largest, &num(rtol))?, &num(atol))?;
+fn safe_reciprocal(s: &Tensor, atol: &Tensor, rtol: &Tensor) -> Result<Tensor> {
+    let largest = amax(s, &[-1], false)?;
+    let cutoff = unsqueeze(&maximum(&mul(&largest, rtol)?, atol)?, -1)?;
     where_(&gt(s, &cutoff)?, &reciprocal(s)?, &num(0i64))
 }
 
 /// Returns the Moore–Penrose pseudo-inverses. Singular values up to `max(atol, rtol * largest)` count as zero; `rtol` is by default `max(m, n)` times the
-/// machine's precision, or 0 where `atol` is given. A `hermitian` matrix is taken to be symmetric, and only its lower triangle is read.
+/// machine's precision, or 0 where `atol` is given. Both are numbers, or tensors with one for each matrix. A `hermitian` matrix is taken to be symmetric, and only its lower triangle is read.
 ///
 /// Source: <https://docs.pytorch.org/docs/stable/generated/torch.linalg.pinv.html>
 #[op("(A, *, atol=None, rtol=None, hermitian=False)", wide, function,
-    samples = ["T(3, 3)", "T(4, 2)", "T(2, 2, 3)", "S(3, 3), hermitian=True", "T(3, 2), rtol=1e-3", "T(3, 2), atol=1e-4", "T(0, 2)", "T(2, 0)"],
-    errors = [("T(3)", "expected a tensor with 2 or more dimensions"), ("T(2, 3), hermitian=True", "square")])]
-pub fn linalg_pinv(a: &Tensor, atol: Option<f64>, rtol: Option<f64>, hermitian: bool) -> Result<Tensor> {
+    samples = ["T(3, 3)", "T(4, 2)", "T(2, 2, 3)", "S(3, 3), hermitian=True", "T(3, 2), rtol=1e-3", "T(3, 2), atol=1e-4", "T(2, 3, 2), rtol=T(2, lo=0, hi=0.01)", "T(2, 3, 2), atol=T(2, lo=0, hi=0.01)", "T(0, 2)", "T(2, 0)"],
+    errors = [("T(3)", "expected a tensor with 2 or more dimensions"), ("T(2, 3), hermitian=True", "square"),
+        ("T(2, 3, 2), rtol=T(3)", "The size of tensor a")])]
+pub fn linalg_pinv(a: &Tensor, atol: Option<&Tensor>, rtol: Option<&Tensor>, hermitian: bool) -> Result<Tensor> {
     if a.rank() < 2 || !matches!(a.dtype(), DType::F32 | DType::F64) {
         return Err(Error::runtime(format!(
             "linalg.pinv({}{{{:?}}}): expected a tensor with 2 or more dimensions of float, double, cfloat or cdouble types",
@@ -140,10 +143,14 @@ pub fn linalg_pinv(a: &Tensor, atol: Option<f64>, rtol: Option<f64>, hermitian: 
         return Err(Error::runtime(format!("linalg.pinv: expected square matrices, but they are {m} by {n} matrices")));
     }
     let epsilon = if a.dtype() == DType::F32 { f32::EPSILON as f64 } else { f64::EPSILON };
-    let rtol = rtol.unwrap_or(if atol.unwrap_or(0.0) > 0.0 { 0.0 } else { epsilon * m.max(n) as f64 });
-    let atol = atol.unwrap_or(0.0);
     let y = {
         let _guard = no_grad();
+        let rtol = match (rtol, atol) {
+            (Some(rtol), _) => rtol.clone(),
+            (None, Some(atol)) => where_(&gt(atol, &num(0i64))?, &num(0.0), &num(epsilon * m.max(n) as f64))?,
+            (None, None) => num(epsilon * m.max(n) as f64),
+        };
+        let (rtol, atol) = (&rtol, &atol.cloned().unwrap_or_else(|| num(0.0)));
         let x = a.detach();
         if m == 0 || n == 0 {
             let mut shape = x.shape();
@@ -181,7 +188,7 @@ pub fn linalg_pinv(a: &Tensor, atol: Option<f64>, rtol: Option<f64>, hermitian: 
 /// Source: <https://docs.pytorch.org/docs/stable/generated/torch.pinverse.html>
 #[op("(input, rcond=1e-15)", wide, samples = ["T(3, 2)", "T(2, 2, 3), 1e-4"], errors = [("T(3)", "expected a tensor with 2 or more dimensions")])]
 pub fn pinverse(x: &Tensor, rcond: f64) -> Result<Tensor> {
-    linalg_pinv(x, None, Some(rcond), false)
+    linalg_pinv(x, None, Some(&num(rcond)), false)
 }
 
 /// Returns X of least length that makes the columns of `A X - B` shortest; the sums of their squares; the rank of A; and its singular values. As in PyTorch
@@ -212,7 +219,7 @@ pub fn linalg_lstsq(a: &Tensor, b: &Tensor, rcond: Option<f64>, driver: Option<&
     super::linalg::same_dtype(a, &rhs)?;
     let epsilon = if a.dtype() == DType::F32 { f32::EPSILON as f64 } else { f64::EPSILON };
     let rtol = rcond.unwrap_or(epsilon * m.max(n) as f64);
-    let x = matmul(&linalg_pinv(a, None, Some(rtol), false)?, &rhs)?;
+    let x = matmul(&linalg_pinv(a, None, Some(&num(rtol)), false)?, &rhs)?;
     let nothing = |dtype: DType| filled(&[0], Scalar::Int(0), dtype);
     let _guard = no_grad();
     let s = linalg_svdvals(&a.detach(), None)?;
@@ -224,7 +231,8 @@ pub fn linalg_lstsq(a: &Tensor, b: &Tensor, rcond: Option<f64>, driver: Option<&
         let rest = sub(&matmul(a, &x)?, &rhs, ONE)?;
         sum_dim(&square(&rest)?, Some(&[-2]), false, None)?
     } else {
-        nothing(a.dtype())?
+        // Empty, but a part of the graph.
+        nothing(a.dtype())?.with_grad([a, b], |_| grad_fn(|_, _| Ok([None, None])))?
     };
     let rank = if driver == "gels" { nothing(DType::I64)? } else { rank };
     let s = if matches!(driver, "gelsd" | "gelss") { s } else { nothing(a.dtype())? };

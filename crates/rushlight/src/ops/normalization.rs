@@ -282,6 +282,9 @@ pub fn batch_norm(
     eps: f64,
 ) -> Result<Tensor> {
     let shape = x.shape();
+    if shape[..] == [0] {
+        return nothing_normalised(x, weight, bias);
+    }
     super::dim(1, shape.len())?;
     let channels = *shape
         .get(1)
@@ -310,6 +313,12 @@ pub fn batch_norm(
         follow(running, &unbiased_variance(&flat(&y.rstd)?, eps, n as f64)?, momentum)?;
     }
     scale_shift(&y.x, per_channel(weight, shape.len())?.as_ref(), per_channel(bias, shape.len())?.as_ref())
+}
+
+/// An empty vector, which has no channels: PyTorch lets it pass, under the weight and the bias of the first one.
+fn nothing_normalised(x: &Tensor, weight: Option<&Tensor>, bias: Option<&Tensor>) -> Result<Tensor> {
+    let first = |t: Option<&Tensor>| t.map(|t| select(t, 0, 0)).transpose();
+    scale_shift(&copy(x)?, first(weight)?.as_ref(), first(bias)?.as_ref())
 }
 
 /// Brings each channel of each instance to mean zero and variance one over the spatial dimensions, then multiplies by `weight` and adds

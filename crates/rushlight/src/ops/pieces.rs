@@ -114,6 +114,9 @@ pub fn sum_to_size(x: &Tensor, size: &[i64]) -> Result<Tensor> {
     if !fits {
         return Err(Error::runtime(format!("size {{{size:?}}} is not expandable to size {{{:?}}}.", shape.as_slice())));
     }
+    if size.is_empty() {
+        return sum(x, None);
+    }
     let lead = shape.len() - size.len();
     let over: SmallVec<[i64; 6]> =
         (0..shape.len()).filter(|&d| d < lead || size[d - lead] == 1 && shape[d] != 1).map(|d| d as i64).collect();

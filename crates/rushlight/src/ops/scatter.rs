@@ -23,12 +23,12 @@ pub fn gather(x: &Tensor, dim: i64, index: &Tensor, sparse_grad: bool) -> Result
     let _ = sparse_grad;
     let d = super::dim(dim, x.rank())?;
     let (shape, ishape) = (x.shape(), index.shape());
-    check_index("gather", index)?;
     if index.numel() == 0 {
         // No element is named, whatever the ranks.
         let zeros = move |_: &autograd::Ctx, g: &Tensor| Ok([Some(filled(&shape, Scalar::Int(0), g.dtype())?)]);
         return filled(&ishape, Scalar::Int(0), x.dtype())?.with_grad([x], |_| grad_fn(zeros));
     }
+    check_index("gather", index)?;
     if shape.len().max(1) != ishape.len().max(1) {
         return Err(Error::runtime(format!(
             "Index tensor must have the same number of dimensions as input tensor (index {:?}, input {:?})",
@@ -62,7 +62,6 @@ fn check_index(op: &str, index: &Tensor) -> Result<()> {
 /// The checks of every scatter; `src` is the shape of what is scattered, where it is a tensor.
 fn check_scatter(x: &Tensor, dim: i64, index: &Tensor, src: Option<&Tensor>) -> Result<usize> {
     let d = super::dim(dim, x.rank())?;
-    check_index("scatter", index)?;
     if let Some(src) = src
         && src.dtype() != x.dtype()
     {
@@ -72,9 +71,11 @@ fn check_scatter(x: &Tensor, dim: i64, index: &Tensor, src: Option<&Tensor>) -> 
             src.dtype()
         )));
     }
+    // Where there are no indices, their dtype is nobody's concern.
     if index.numel() == 0 {
         return Ok(d);
     }
+    check_index("scatter", index)?;
     let (shape, ishape) = (x.shape(), index.shape());
     let sshape = src.map(Tensor::shape);
     for (name, rank) in [("self", Some(shape.len())), ("src", sshape.as_ref().map(|s| s.len()))] {

@@ -69,8 +69,8 @@ pub fn clamp_tensor(x: &Tensor, min: Option<&Tensor>, max: Option<&Tensor>) -> R
 /// Returns the larger of each element and `min`.
 ///
 /// Source: <https://docs.pytorch.org/docs/stable/generated/torch.clamp.html>
-#[op("(input, min)", number, inplace, samples = ["T(3, 4), 0.3", "T(3, 4), T(4)", "T(), 0", "T(0, 2), 0", "I(3), 2.5"],
-    errors = [("T(3), T(4)", "must match the size of tensor b (4)")])]
+#[op("(input, min)", number, inplace, samples = ["T(3, 4), 0.3", "T(3, 4), T(4)", "T(), 0", "T(0, 2), 0", "I(3), 2.5", "B(3), B(3)"],
+    errors = [("T(3), T(4)", "must match the size of tensor b (4)"), ("B(3), False", "not implemented for 'Bool'")])]
 pub fn clamp_min(x: &Tensor, min: &Tensor) -> Result<Tensor> {
     limited(x, Some(min), None)
 }
@@ -78,8 +78,8 @@ pub fn clamp_min(x: &Tensor, min: &Tensor) -> Result<Tensor> {
 /// Returns the smaller of each element and `max`.
 ///
 /// Source: <https://docs.pytorch.org/docs/stable/generated/torch.clamp.html>
-#[op("(input, max)", number, inplace, samples = ["T(3, 4), 0.3", "T(3, 4), T(4)", "T(), 0", "T(0, 2), 0", "I(3), 2.5"],
-    errors = [("T(3), T(4)", "must match the size of tensor b (4)")])]
+#[op("(input, max)", number, inplace, samples = ["T(3, 4), 0.3", "T(3, 4), T(4)", "T(), 0", "T(0, 2), 0", "I(3), 2.5", "B(3), B(3)"],
+    errors = [("T(3), T(4)", "must match the size of tensor b (4)"), ("B(3), False", "not implemented for 'Bool'")])]
 pub fn clamp_max(x: &Tensor, max: &Tensor) -> Result<Tensor> {
     limited(x, None, Some(max))
 }
@@ -91,7 +91,9 @@ fn limited(x: &Tensor, min: Option<&Tensor>, max: Option<&Tensor>) -> Result<Ten
     let d = k.common();
     let a = k.cast(d, a);
     let (lo, hi) = (lo.map(|r| k.cast(d, r)), hi.map(|r| k.cast(d, r)));
-    if d == DType::Bool {
+    // As in PyTorch, a tensor may bound bools, a number or two tensors may not.
+    let one_tensor = matches!((min, max), (Some(t), None) | (None, Some(t)) if !t.is_wrapped_number());
+    if d == DType::Bool && !one_tensor {
         return Err(unsupported(d));
     }
     let r = match (lo, hi) {
