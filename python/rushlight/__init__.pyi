@@ -442,6 +442,8 @@ class Tensor:
     @overload
     def fill_(self, value: Tensor | Number) -> Tensor:
         """Fills `input` itself with the number `value`."""
+    def fill_diagonal_(self, fill_value, wrap=False) -> Any:
+        """Writes `fill_value` on the main diagonal; with `wrap` again below it in a tall matrix."""
     def fix(self) -> Tensor:
         """Returns each element without its fraction."""
     def fix_(self) -> Tensor:
@@ -518,8 +520,6 @@ class Tensor:
         """Returns the tensor as torch.float16."""
     def hardshrink(self, lambd: builtins.float = 0.5) -> Tensor:
         """Returns 0 where `|x| <= lambd`, `x` elsewhere."""
-    def has_names(self, device=None) -> Any:
-        ...
     def heaviside(self, values: Tensor | Number) -> Tensor:
         """Returns the step function of each element: 0 below zero, 1 above, `values` at zero."""
     def heaviside_(self, values: Tensor | Number) -> Tensor:
@@ -620,6 +620,8 @@ class Tensor:
     def is_neg(self, device=None) -> Any:
         ...
     is_nested: Any
+    def is_nonzero(self) -> Any:
+        """Whether the only element is not zero."""
     def is_pinned(self, device=None) -> Any:
         ...
     is_quantized: builtins.bool
@@ -740,6 +742,8 @@ class Tensor:
         """Returns whether `input < other`, element by element."""
     def lt_(self, other: Tensor | Number) -> Tensor:
         """Returns whether `input < other`, element by element."""
+    def lu(A, pivot=True, get_infos=False, out=None) -> Any:
+        """Deprecated: the compact factorisation and the pivots of `linalg.lu_factor_ex`, and with `get_infos` its `info`."""
     def lu_solve(self, LU_data: Tensor, LU_pivots: Tensor) -> Any:
         """Returns the solution X of `A X = input` from the compact LU factorisation of A."""
     mH: Tensor
@@ -822,7 +826,6 @@ class Tensor:
         """Returns the logarithm of the multivariate gamma function of dimension `p`, `p (p - 1) / 4 log π + Σᵢ lgamma(x - i / 2)` for `i` from 0 to `p - 1`; elements are to be above `(p - 1) / 2`."""
     def mvlgamma_(self, p: builtins.int) -> Tensor:
         """Returns the logarithm of the multivariate gamma function of dimension `p`, `p (p - 1) / 4 log π + Σᵢ lgamma(x - i / 2)` for `i` from 0 to `p - 1`; elements are to be above `(p - 1) / 2`."""
-    names: Any
     def nan_to_num(self, nan: builtins.float | None = None, posinf: builtins.float | None = None, neginf: builtins.float | None = None) -> Tensor:
         """Replaces NaN by `nan` (0), ∞ by `posinf` (the largest finite number of the dtype) and -∞ by `neginf` (the smallest)."""
     def nan_to_num_(self, nan: builtins.float | None = None, posinf: builtins.float | None = None, neginf: builtins.float | None = None) -> Tensor:
@@ -959,6 +962,7 @@ class Tensor:
         """Overwrites `input` with integers drawn uniformly from all that its dtype holds from 0 on (for floats: without gaps)."""
     def ravel(self) -> Tensor:
         """Returns the elements of `input` in one dimension, contiguous: `input` itself or a view where it is contiguous, else a copy."""
+    real: Tensor
     def reciprocal(self) -> Tensor:
         """Returns `1 / input`."""
     def reciprocal_(self) -> Tensor:
@@ -1371,6 +1375,8 @@ def acosh(input: Tensor, *, out: Tensor | tuple[Tensor, ...] | None = None) -> T
     """Returns the inverse hyperbolic cosine of each element; NaN below 1."""
 def acosh_(input: Tensor) -> Tensor:
     """Returns the inverse hyperbolic cosine of each element; NaN below 1."""
+def adaptive_avg_pool1d(input: Tensor, output_size: builtins.int | Sequence[builtins.int]) -> Tensor:
+    """Returns averages of `input` `[n, c, l]` or `[c, l]`, `output_size` of them per channel: number `i` is over the elements from `floor(i * l / output_size)` up to `ceil((i + 1) * l / output_size)`."""
 def add(input: Tensor, other: Tensor | Number, *, alpha: Number = 1, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
     """Adds `other`, scaled by `alpha`, to `input`: `input + alpha * other`."""
 def add_(input: Tensor, other: Tensor | Number, *, alpha: Number = 1) -> Tensor:
@@ -1502,6 +1508,8 @@ def atleast_3d(*tensors, _op=...) -> Any:
     """The tensor, or each of several, with at least 3 dimensions."""
 from rushlight.amp.autocast_mode import autocast as autocast
 from rushlight import autograd as autograd
+def avg_pool1d(input: Tensor, kernel_size: builtins.int | Sequence[builtins.int], stride: builtins.int | Sequence[builtins.int] | None = None, padding: builtins.int | Sequence[builtins.int] = 0, ceil_mode: builtins.bool = False, count_include_pad: builtins.bool = True) -> Tensor:
+    """Returns the averages of windows over `input` `[n, c, l]` or `[c, l]`. Without `stride` windows lie side by side."""
 from rushlight import backends as backends
 def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number = 1, alpha: Number = 1, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
     """Returns `beta * input + alpha * batch1 @ batch2` for batches `[b, n, m]` and `[b, m, p]`; `input` broadcasts to `[b, n, p]`."""
@@ -1509,6 +1517,7 @@ def baddbmm_(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number = 1,
     """Returns `beta * input + alpha * batch1 @ batch2` for batches `[b, n, m]` and `[b, m, p]`; `input` broadcasts to `[b, n, p]`."""
 def bartlett_window(window_length: builtins.int, periodic: builtins.bool = True, *, dtype: _dtype | None = None, out: Tensor | tuple[Tensor, ...] | None = None, layout: _layout | None = None, device: _Device = None, requires_grad: builtins.bool = False, pin_memory: builtins.bool = False) -> Tensor:
     """Returns the triangular window, `1 - |2 t - 1|`, with t from 0 to 1: to just before 1 if `periodic`."""
+from rushlight.functional import batch_norm as batch_norm
 @overload
 def bernoulli(input: Tensor, *, generator: Generator | None = None, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
     """Returns ones with the probabilities in `input`, else zeros."""
@@ -1522,6 +1531,8 @@ def bernoulli_(input: Tensor, p: builtins.float = 0.5, *, generator: Generator |
 def bernoulli_(input: Tensor, p: Tensor, *, generator: Generator | None = None) -> Tensor:
     """Overwrites `input` with ones, with probability `p`, and zeros."""
 bfloat16: _dtype
+def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Returns `Σᵢⱼ input1[…, i] weight[o, i, j] input2[…, j] + bias[o]`: `[…, o]` for `input1` `[…, n]`, `input2` `[…, m]` and `weight` `[out, n, m]`."""
 def bincount(input: Tensor, weights: Tensor | None = None, minlength: builtins.int = 0, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
     """Returns how often each of the integers 0, 1, … occurs in the vector `input`, or the sum of the `weights` where it does. The result has `minlength` elements, or more if `input` has larger numbers."""
 def bitwise_and(input: Tensor, other: Tensor | Number, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
@@ -1638,6 +1649,30 @@ def constant_pad_nd(input: Tensor, pad: builtins.int | Sequence[builtins.int], v
 def contiguous(input: Tensor, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
     """Returns a tensor with the same elements that lies row-major without gaps: `input` itself where it already does, else a copy."""
 contiguous_format: Any
+@overload
+def conv1d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: builtins.int | Sequence[builtins.int] = 1, padding: builtins.int | Sequence[builtins.int] = 0, dilation: builtins.int | Sequence[builtins.int] = 1, groups: builtins.int = 1) -> Tensor:
+    """Returns the 1-D convolution (cross-correlation) of `input` `[n, c, l]` or `[c, l]` with `weight` `[o, c/groups, k]`, plus `bias` `[o]`."""
+@overload
+def conv1d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: builtins.int | Sequence[builtins.int] = 1, padding: str = 'valid', dilation: builtins.int | Sequence[builtins.int] = 1, groups: builtins.int = 1) -> Tensor:
+    """Returns the 1-D convolution (cross-correlation) of `input` `[n, c, l]` or `[c, l]` with `weight` `[o, c/groups, k]`, plus `bias` `[o]`."""
+@overload
+def conv2d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: builtins.int | Sequence[builtins.int] = 1, padding: builtins.int | Sequence[builtins.int] = 0, dilation: builtins.int | Sequence[builtins.int] = 1, groups: builtins.int = 1) -> Tensor:
+    """Returns the 2-D convolution (cross-correlation) of `input` `[n, c, h, w]` or `[c, h, w]` with `weight` `[o, c/groups, kh, kw]`, plus `bias` `[o]`."""
+@overload
+def conv2d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: builtins.int | Sequence[builtins.int] = 1, padding: str = 'valid', dilation: builtins.int | Sequence[builtins.int] = 1, groups: builtins.int = 1) -> Tensor:
+    """Returns the 2-D convolution (cross-correlation) of `input` `[n, c, h, w]` or `[c, h, w]` with `weight` `[o, c/groups, kh, kw]`, plus `bias` `[o]`."""
+@overload
+def conv3d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: builtins.int | Sequence[builtins.int] = 1, padding: builtins.int | Sequence[builtins.int] = 0, dilation: builtins.int | Sequence[builtins.int] = 1, groups: builtins.int = 1) -> Tensor:
+    """Returns the 3-D convolution (cross-correlation) of `input` `[n, c, d, h, w]` or `[c, d, h, w]` with `weight` `[o, c/groups, kd, kh, kw]`, plus `bias` `[o]`. Sizes are as for `conv2d`."""
+@overload
+def conv3d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: builtins.int | Sequence[builtins.int] = 1, padding: str = 'valid', dilation: builtins.int | Sequence[builtins.int] = 1, groups: builtins.int = 1) -> Tensor:
+    """Returns the 3-D convolution (cross-correlation) of `input` `[n, c, d, h, w]` or `[c, d, h, w]` with `weight` `[o, c/groups, kd, kh, kw]`, plus `bias` `[o]`. Sizes are as for `conv2d`."""
+def conv_transpose1d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: builtins.int | Sequence[builtins.int] = 1, padding: builtins.int | Sequence[builtins.int] = 0, output_padding: builtins.int | Sequence[builtins.int] = 0, groups: builtins.int = 1, dilation: builtins.int | Sequence[builtins.int] = 1) -> Tensor:
+    """Returns the transposed 1-D convolution of `input` `[n, c, l]` or `[c, l]` with `weight` `[c, o/groups, k]`, plus `bias` `[o]`: the gradient of `conv1d` in its input."""
+def conv_transpose2d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: builtins.int | Sequence[builtins.int] = 1, padding: builtins.int | Sequence[builtins.int] = 0, output_padding: builtins.int | Sequence[builtins.int] = 0, groups: builtins.int = 1, dilation: builtins.int | Sequence[builtins.int] = 1) -> Tensor:
+    """Returns the transposed 2-D convolution of `input` `[n, c, h, w]` or `[c, h, w]` with `weight` `[c, o/groups, kh, kw]`, plus `bias` `[o]`: the gradient of `conv2d` in its input. Sizes are as for `conv_transpose1d`."""
+def conv_transpose3d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: builtins.int | Sequence[builtins.int] = 1, padding: builtins.int | Sequence[builtins.int] = 0, output_padding: builtins.int | Sequence[builtins.int] = 0, groups: builtins.int = 1, dilation: builtins.int | Sequence[builtins.int] = 1) -> Tensor:
+    """Returns the transposed 3-D convolution of `input` `[n, c, d, h, w]` or `[c, d, h, w]` with `weight` `[c, o/groups, kd, kh, kw]`, plus `bias` `[o]`: the gradient of `conv3d` in its input. Sizes are as for `conv_transpose1d`."""
 def copy_(input: Tensor, src: Tensor, non_blocking: builtins.bool = False) -> Tensor:
     """Copies the elements of `src`, broadcast and converted, into `input` itself. Gradients flow to `src`."""
 def copysign(input: Tensor, other: Tensor | Number, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
@@ -1654,6 +1689,8 @@ def cosh(input: Tensor, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Te
     """Returns the hyperbolic cosine of each element."""
 def cosh_(input: Tensor) -> Tensor:
     """Returns the hyperbolic cosine of each element."""
+def cosine_similarity(x1: Tensor, x2: Tensor, dim: builtins.int = 1, eps: builtins.float = 1e-08) -> Tensor:
+    """Returns the cosine of the angle between vectors along `dim`; lengths count as at least `eps`."""
 def count_nonzero(input: Tensor, dim: builtins.int | Sequence[builtins.int] | None = None, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
     """Returns how many elements are not zero, over `dim` (all dimensions for None), in int64."""
 def cov(input: Tensor, *, correction: builtins.int = 1, fweights: Tensor | None = None, aweights: Tensor | None = None, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
@@ -1714,6 +1751,8 @@ def divide_(input: Tensor, other: Tensor | Number, *, rounding_mode: str | None 
 def dot(input: Tensor, tensor: Tensor, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
     """Returns the dot product of two vectors of the same length."""
 double: _dtype
+from rushlight.functional import dropout as dropout
+from rushlight.functional import dropout_ as dropout_
 @overload
 def dsplit(input: Tensor, sections: builtins.int) -> tuple[Tensor, ...]:
     """Cuts into `sections` equal views along the third dimension."""
@@ -1724,6 +1763,7 @@ def dstack(tensors: Sequence[Tensor], *, out: Tensor | tuple[Tensor, ...] | None
     """Joins `tensors` one behind the other: along the third dimension."""
 e: builtins.float
 from rushlight.functional import einsum as einsum
+from rushlight.functional import embedding as embedding
 @overload
 def empty(size: builtins.int | Sequence[builtins.int], *, dtype: _dtype | None = None, out: Tensor | tuple[Tensor, ...] | None = None, layout: _layout | None = None, device: _Device = None, requires_grad: builtins.bool = False, pin_memory: builtins.bool = False) -> Tensor:
     """Returns a tensor whose values do not matter, since they will be overwritten. (They are zeros.)"""
@@ -1870,6 +1910,11 @@ def greater_equal(input: Tensor, other: Tensor | Number, *, out: Tensor | tuple[
     """Returns whether `input >= other`, element by element."""
 def greater_equal_(input: Tensor, other: Tensor | Number) -> Tensor:
     """Returns whether `input >= other`, element by element."""
+from rushlight.functional import grid_sampler as grid_sampler
+from rushlight.functional import grid_sampler_2d as grid_sampler_2d
+from rushlight.functional import grid_sampler_3d as grid_sampler_3d
+def group_norm(input: Tensor, num_groups: builtins.int, weight: Tensor | None = None, bias: Tensor | None = None, eps: builtins.float = 1e-05) -> Tensor:
+    """Cuts the channels (dimension 1) into `num_groups` groups and brings each, with all that follows, to mean zero and variance one; then multiplies each channel by its `weight` and adds its `bias`."""
 def gru(input: Tensor, hx: Tensor, params: Sequence[Tensor], has_biases: builtins.bool, num_layers: builtins.int, dropout: builtins.float, train: builtins.bool, bidirectional: builtins.bool, batch_first: builtins.bool, *, out: Tensor | tuple[Tensor, ...] | None = None) -> tuple[Tensor, ...]:
     """Runs a gated recurrent unit (Cho et al., 2014) over `input` `[l, n, size]`, or `[n, l, size]` with `batch_first`."""
 def gru_cell(input: Tensor, hx: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor | None = None, b_hh: Tensor | None = None, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
@@ -1897,6 +1942,7 @@ def histogram(input: Tensor, bins: builtins.int = 100, *, range: Sequence[builti
 @overload
 def histogram(input: Tensor, bins: Tensor, *, weight: Tensor | None = None, density: builtins.bool = False, out: Tensor | tuple[Tensor, ...] | None = None) -> tuple[Tensor, Tensor]:
     """Returns how many elements of `input` lie in each of `bins` intervals of equal length within `range` (by default that of the elements), and the edges of the intervals. With `weight` the weights are added up; with `density` the result's integral over the range is one."""
+from rushlight.functional import histogramdd as histogramdd
 @overload
 def hsplit(input: Tensor, sections: builtins.int) -> tuple[Tensor, ...]:
     """Cuts into `sections` equal views along the second dimension; of a vector along its only one."""
@@ -2012,6 +2058,8 @@ def kron(input: Tensor, other: Tensor | Number, *, out: Tensor | tuple[Tensor, .
     """Returns the Kronecker product: each element of `input` times all of `other`, in blocks."""
 def kthvalue(input: Tensor, k: builtins.int, dim: builtins.int = -1, keepdim: builtins.bool = False, *, out: Tensor | tuple[Tensor, ...] | None = None) -> tuple[Tensor, Tensor]:
     """Returns the `k`-th smallest element (counted from 1) of `input` along `dim`, and where it was."""
+def layer_norm(input: Tensor, normalized_shape: builtins.int | Sequence[builtins.int], weight: Tensor | None = None, bias: Tensor | None = None, eps: builtins.float = 1e-05) -> Tensor:
+    """Brings the last dimensions, whose sizes are `normalized_shape`, to mean zero and variance one (biased, plus `eps`), then multiplies by `weight` and adds `bias`, both of `normalized_shape`."""
 from rushlight._size import layout as layout
 def lcm(input: Tensor, other: Tensor | Number, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
     """Returns the least common multiple of each pair of integers, not negative."""
@@ -2044,6 +2092,7 @@ def lgamma_(input: Tensor) -> Tensor:
 from rushlight import linalg as linalg
 def linspace(start: Number, end: Number, steps: builtins.int, *, dtype: _dtype | None = None, out: Tensor | tuple[Tensor, ...] | None = None, layout: _layout | None = None, device: _Device = None, requires_grad: builtins.bool = False, pin_memory: builtins.bool = False) -> Tensor:
     """Returns `steps` evenly spaced numbers from `start` to `end`, both included."""
+from rushlight.serialization import load as load
 def log(input: Tensor, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
     """Returns the natural logarithm of each element; -∞ at 0, NaN below."""
 def log10(input: Tensor, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
@@ -2103,6 +2152,7 @@ def lt(input: Tensor, other: Tensor | Number, *, out: Tensor | tuple[Tensor, ...
     """Returns whether `input < other`, element by element."""
 def lt_(input: Tensor, other: Tensor | Number) -> Tensor:
     """Returns whether `input < other`, element by element."""
+from rushlight.functional import lu as lu
 def lu_solve(input: Tensor, LU_data: Tensor, LU_pivots: Tensor, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Any:
     """Returns the solution X of `A X = input` from the compact LU factorisation of A."""
 def lu_unpack(LU_data: Tensor, LU_pivots: Tensor, unpack_data: builtins.bool = True, unpack_pivots: builtins.bool = True, *, out: Tensor | tuple[Tensor, ...] | None = None) -> tuple[Tensor, Tensor, Tensor]:
@@ -2133,6 +2183,12 @@ def max(input: Tensor, dim: builtins.int, keepdim: builtins.bool = False, *, out
 @overload
 def max(input: Tensor, other: Tensor | Number, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
     """Returns the largest of all elements; NaN where there is one."""
+def max_pool1d(input: Tensor, kernel_size: builtins.int | Sequence[builtins.int], stride: builtins.int | Sequence[builtins.int] | None = None, padding: builtins.int | Sequence[builtins.int] = 0, dilation: builtins.int | Sequence[builtins.int] = 1, ceil_mode: builtins.bool = False) -> Tensor:
+    """Returns the maxima of windows over `input` `[n, c, l]` or `[c, l]`. Without `stride` windows lie side by side."""
+def max_pool2d(input: Tensor, kernel_size: builtins.int | Sequence[builtins.int], stride: builtins.int | Sequence[builtins.int] | None = None, padding: builtins.int | Sequence[builtins.int] = 0, dilation: builtins.int | Sequence[builtins.int] = 1, ceil_mode: builtins.bool = False) -> Tensor:
+    """Returns the maxima of windows over `input` `[n, c, h, w]` or `[c, h, w]`. Sizes and options are as for `max_pool1d`."""
+def max_pool3d(input: Tensor, kernel_size: builtins.int | Sequence[builtins.int], stride: builtins.int | Sequence[builtins.int] | None = None, padding: builtins.int | Sequence[builtins.int] = 0, dilation: builtins.int | Sequence[builtins.int] = 1, ceil_mode: builtins.bool = False) -> Tensor:
+    """Returns the maxima of windows over `input` `[n, c, d, h, w]` or `[c, d, h, w]`. Sizes and options are as for `max_pool1d`."""
 def maximum(input: Tensor, other: Tensor | Number, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
     """Returns the larger of each pair of elements; NaN wins. Where they are equal, each gets half the gradient."""
 @overload
@@ -2274,11 +2330,16 @@ from rushlight import onnx as onnx
 from rushlight import optim as optim
 def outer(input: Tensor, vec2: Tensor, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
     """Returns the matrix of all products of an element of `input` with an element of `vec2`."""
+from rushlight.functional import pairwise_distance as pairwise_distance
 def permute(input: Tensor, dims: builtins.int | Sequence[builtins.int]) -> Tensor:
     """Returns a view of `input` with its dimensions in the order `dims`."""
 pi: builtins.float
 def pinverse(input: Tensor, rcond: builtins.float = 1e-15, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
     """Returns the Moore–Penrose pseudo-inverses; singular values up to `rcond` times the largest count as zero."""
+def pixel_shuffle(input: Tensor, upscale_factor: builtins.int) -> Tensor:
+    """Returns `input` `[…, c * r², h, w]` as `[…, c, h * r, w * r]`, where `r` is `upscale_factor`: each `r × r` square comes from the same place of `r²` channels."""
+def pixel_unshuffle(input: Tensor, downscale_factor: builtins.int) -> Tensor:
+    """Returns `input` `[…, c, h * r, w * r]` as `[…, c * r², h, w]`, where `r` is `downscale_factor`: the inverse of `pixel_shuffle`."""
 @overload
 def polygamma(n: builtins.int, input: Tensor, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
     """Returns derivative number `n` of the digamma function; `n` is not negative."""
@@ -2395,6 +2456,8 @@ def resolve_neg(input) -> Any:
 def result_type(*args: Any, **kwargs: Any) -> Any:
     """The dtype that arithmetic between these operands (tensors or numbers) gives."""
 from rushlight._size import return_types as return_types
+def rms_norm(input: Tensor, normalized_shape: builtins.int | Sequence[builtins.int], weight: Tensor | None = None, eps: builtins.float | None = None) -> Tensor:
+    """Divides by the root of the mean square of the last dimensions, whose sizes are `normalized_shape`, then multiplies by `weight`. Without `eps` the dtype's own is added to the mean square."""
 def rnn_relu(input: Tensor, hx: Tensor, params: Sequence[Tensor], has_biases: builtins.bool, num_layers: builtins.int, dropout: builtins.float, train: builtins.bool, bidirectional: builtins.bool, batch_first: builtins.bool, *, out: Tensor | tuple[Tensor, ...] | None = None) -> tuple[Tensor, ...]:
     """Runs a plain recurrent network (Elman, 1990), `h' = relu(w_ih x + b_ih + w_hh h + b_hh)`, over `input` `[l, n, size]`, or `[n, l, size]` with `batch_first`."""
 def rnn_relu_cell(input: Tensor, hx: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor | None = None, b_hh: Tensor | None = None, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
@@ -2424,6 +2487,7 @@ def rsqrt_(input: Tensor) -> Tensor:
 def rsub(input: Tensor, other: Tensor | Number, *, alpha: Number = 1, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
     """Subtracts `input`, scaled by `alpha`, from `other`: `other - alpha * input`."""
 from rushlight import safetensors as safetensors
+from rushlight.serialization import save as save
 def scalar_tensor(s: Number, *, dtype: _dtype | None = None, out: Tensor | tuple[Tensor, ...] | None = None, layout: _layout | None = None, device: _Device = None, requires_grad: builtins.bool = False, pin_memory: builtins.bool = False) -> Tensor:
     """Returns a zero-dim tensor of the number `s`, in the default float dtype unless `dtype` is given."""
 @overload
@@ -2606,6 +2670,8 @@ from rushlight.functional import tensordot as tensordot
 from rushlight import testing as testing
 def threshold(input: Tensor, threshold: Number, value: Number) -> Tensor:
     """Returns `x` where it is above `threshold`, `value` elsewhere; NaN stays."""
+def threshold_(input: Tensor, threshold: Number, value: Number) -> Tensor:
+    """Returns `x` where it is above `threshold`, `value` elsewhere; NaN stays."""
 def tile(input: Tensor, dims: builtins.int | Sequence[builtins.int], *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
     """Returns a tensor with `input` repeated: as `repeat()`, with ones in front of `dims` where they are too few."""
 def to(input: Tensor, dtype: _dtype, *, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
@@ -2666,6 +2732,7 @@ def unsqueeze_(input: Tensor, dim: builtins.int) -> Tensor:
     """Gives `input` itself a new dimension of size one before `dim`."""
 from rushlight._numbers import use_deterministic_algorithms as use_deterministic_algorithms
 from rushlight import utils as utils
+from rushlight.functional import vander as vander
 @overload
 def var(input: Tensor, dim: builtins.int | Sequence[builtins.int] | None = None, unbiased: builtins.bool = True, keepdim: builtins.bool = False, *, correction: Number | None = None, out: Tensor | tuple[Tensor, ...] | None = None) -> Tensor:
     """Returns the variance over `dim` (all dimensions for None). The divisor is the number of elements less `correction`, which is one if `unbiased` and zero otherwise unless it is given."""
