@@ -291,12 +291,6 @@ def __reduce_ex__(self, protocol):
 
 
 @_method
-def clone(self, *, memory_format=None):
-    """Returns a copy; gradients flow through it."""
-    return _copy(self)
-
-
-@_method
 def share_memory_(self):
     """Returns the tensor itself: threads share memory anyway, and processes are not served."""
     return self
@@ -491,7 +485,6 @@ def _install(module):
     """Gives Tensor the functions of `module` (`functional.py`) that are methods in PyTorch too."""
     for name in ("nonzero", "tensor_split", "unique", "unique_consecutive", "lu"):
         setattr(Tensor, name, getattr(module, name))
-
 
 
 @_method
