@@ -13,7 +13,7 @@ use crate::{index, interop, make};
 use pyo3::basic::CompareOp;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyIterator, PyList, PyTuple};
+use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyIterator, PyList, PyTuple, PyType};
 use rushlight::{DType, Scalar, Tensor, ops};
 
 const ONE: Scalar = Scalar::Int(1);
@@ -81,6 +81,38 @@ fn inplace<'py>(name: &'static str, symbol: &str, a: &Bound<'py, PyTensor>, b: &
     by_name(py, name, &[a.as_any().clone(), b]).map(drop)
 }
 
+/// The argument of PyTorch's legacy constructor that was given by name. A subclass may have arguments of its own, which its `__init__` will see.
+fn constructor_argument<'py>(
+    class: &Bound<'py, PyType>,
+    args: &Bound<'py, PyTuple>,
+    rest: &Bound<'py, PyDict>,
+) -> PyResult<Option<Bound<'py, PyTuple>>> {
+    let py = class.py();
+    let mut found = None;
+    for (name, value) in rest.iter() {
+        let name = name.to_string();
+        if found.is_none() && args.is_empty() && matches!(name.as_str(), "data" | "size" | "other") {
+            let value = if name == "size" { types::size(py, &value.extract::<Vec<usize>>()?)? } else { value };
+            found = Some(PyTuple::new(py, [value])?);
+        } else if class.is(py.get_type::<PyTensor>()) {
+            return Err(PyTypeError::new_err(format!("Tensor() got an unexpected keyword argument '{name}'")));
+        }
+    }
+    Ok(found)
+}
+
+/// A list or an array as a tensor of the other operand's dtype; a matrix product does not promote.
+fn like<'py>(dtype: DType, object: &Object<'py>) -> Answer<'py> {
+    let py = object.py();
+    if tensor_of(object).is_some() || crate::convert::scalar(object)?.is_some() {
+        return Ok(object.clone());
+    }
+    match operand(object)? {
+        Some(t) => wrap(py, ops::to_dtype(&t, dtype).or_raise()?),
+        None => Ok(object.clone()),
+    }
+}
+
 /// The dimension that `dim` names, counted from the end where negative.
 fn dim_at(dim: i64, rank: usize) -> PyResult<usize> {
     let n = rank as i64;
@@ -120,17 +152,21 @@ fn list<'py>(py: Python<'py>, values: &mut impl Iterator<Item = Object<'py>>, sh
 impl PyTensor {
     /// PyTorch's legacy constructor: `Tensor(2, 3)` has these sizes, `Tensor([1, 2])` these values, `Tensor(t)` shares t's memory.
     #[new]
-    #[pyo3(signature = (*args, requires_grad = false, dtype = None, device = None, **_rest))]
-    fn new(
-        args: &Bound<'_, PyTuple>,
+    #[classmethod]
+    #[pyo3(signature = (*args, requires_grad = false, dtype = None, device = None, **rest))]
+    fn new<'py>(
+        class: &Bound<'py, PyType>,
+        args: &Bound<'py, PyTuple>,
         requires_grad: bool,
-        dtype: Option<&Object<'_>>,
-        device: Option<&Object<'_>>,
-        _rest: Option<&Bound<'_, PyDict>>,
+        dtype: Option<&Object<'py>>,
+        device: Option<&Object<'py>>,
+        rest: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<PyTensor> {
         device.map_or(Ok(()), types::check_device)?;
         let dtype = dtype.and_then(crate::convert::dtype_of);
         let sizes = |sizes: Vec<i64>| ops::empty(&sizes, dtype).or_raise();
+        let named = rest.map_or(Ok(None), |rest| constructor_argument(class, args, rest))?;
+        let args = &named.unwrap_or_else(|| args.clone());
         let first = if args.is_empty() { None } else { Some(args.get_item(0)?) };
         let t = match &first {
             None => sizes(vec![0])?,
@@ -183,13 +219,13 @@ impl PyTensor {
         if crate::convert::scalar(other)?.is_some() {
             return Ok(not_implemented(slf.py()));
         }
-        named("matmul", slf.as_any(), other)
+        named("matmul", slf.as_any(), &like(slf.get().tensor().dtype(), other)?)
     }
     fn __rmatmul__<'py>(slf: &Bound<'py, Self>, other: &Object<'py>) -> Answer<'py> {
         if crate::convert::scalar(other)?.is_some() {
             return Ok(not_implemented(slf.py()));
         }
-        named("matmul", other, slf.as_any())
+        named("matmul", &like(slf.get().tensor().dtype(), other)?, slf.as_any())
     }
     fn __floordiv__<'py>(slf: &Bound<'py, Self>, other: &Object<'py>) -> Answer<'py> {
         named("floor_divide", slf.as_any(), other)
