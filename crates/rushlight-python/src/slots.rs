@@ -39,13 +39,40 @@ macro_rules! arithmetic {
     }};
 }
 
-/// The other operand as a tensor: a number that suits this one's dtype, or an array.
+/// The other operand as a tensor: a number that suits this one's dtype, an array, or a list.
 #[inline]
 fn number_or_array(this: &Tensor, other: &Object<'_>) -> PyResult<Option<Tensor>> {
     match scalar_for(this.dtype(), other)? {
         Some(s) => Ok(Some(Tensor::wrapped_number(s))),
-        None => operand(other),
+        None => operand(other).map(|t| t.or_else(|| listed(other))),
     }
+}
+
+/// A list or tuple of numbers as a tensor: wider than PyTorch, which refuses them where they are no operands of Python's own.
+fn listed(object: &Object<'_>) -> Option<Tensor> {
+    if !object.is_exact_instance_of::<PyList>() && !object.is_exact_instance_of::<PyTuple>() {
+        return None;
+    }
+    make::from_data(object, None).ok()
+}
+
+/// Whether the operator belongs to the list: it repeats itself by an integer, and `list += x` goes through x's elements.
+fn is_the_lists(symbol: char, this: &Tensor, other: &Object<'_>) -> bool {
+    let list = other.is_exact_instance_of::<PyList>();
+    match symbol {
+        '*' => (list || other.is_exact_instance_of::<PyTuple>()) && this.numel() == 1 && !this.dtype().is_float(),
+        _ => list && is_augmented(other.py()).unwrap_or(false),
+    }
+}
+
+/// Whether the caller's present instruction is an augmented assignment. CPython asks a tensor for `list + x` before it lets a list extend
+/// itself, and says nowhere else which of the two was written.
+fn is_augmented(py: Python<'_>) -> PyResult<bool> {
+    const FIRST_INPLACE: u8 = 13; // NB_INPLACE_ADD, the operators before it being plain
+    let frame = py.import("sys")?.call_method0("_getframe")?;
+    let at: usize = frame.getattr("f_lasti")?.extract()?;
+    let code = frame.getattr("f_code")?.getattr("co_code")?;
+    Ok(code.cast::<PyBytes>()?.as_bytes().get(at + 1).is_some_and(|&operator| operator >= FIRST_INPLACE))
 }
 
 /// An op with overloads of its own, found by name.
@@ -60,7 +87,8 @@ fn named<'py>(name: &'static str, a: &Object<'py>, b: &Object<'py>) -> Answer<'p
         if known(o)? {
             return Ok(Some(o.clone()));
         }
-        operand(o)?.map(|t| wrap(py, t)).transpose()
+        let t = operand(o)?.or_else(|| if matches!(name, "eq" | "ne") { None } else { listed(o) });
+        t.map(|t| wrap(py, t)).transpose()
     };
     match (argument(a)?, argument(b)?) {
         (Some(a), Some(b)) => by_name(py, name, &[a, b]),
@@ -70,7 +98,7 @@ fn named<'py>(name: &'static str, a: &Object<'py>, b: &Object<'py>) -> Answer<'p
 
 fn inplace<'py>(name: &'static str, symbol: &str, a: &Bound<'py, PyTensor>, b: &Object<'py>) -> PyResult<()> {
     let py = a.py();
-    let b = match operand(b)? {
+    let b = match operand(b)?.or_else(|| listed(b)) {
         Some(_) if tensor_of(b).is_some() || crate::convert::scalar(b)?.is_some() => b.clone(),
         Some(t) => wrap(py, t)?,
         None => {
@@ -107,7 +135,7 @@ fn like<'py>(dtype: DType, object: &Object<'py>) -> Answer<'py> {
     if tensor_of(object).is_some() || crate::convert::scalar(object)?.is_some() {
         return Ok(object.clone());
     }
-    match operand(object)? {
+    match operand(object)?.or_else(|| listed(object)) {
         Some(t) => wrap(py, ops::to_dtype(&t, dtype).or_raise()?),
         None => Ok(object.clone()),
     }
@@ -195,6 +223,9 @@ impl PyTensor {
         arithmetic!(self, other, "add", |a, b| ops::add(a, b, ONE))
     }
     fn __radd__<'py>(&self, other: &Object<'py>) -> Answer<'py> {
+        if is_the_lists('+', self.tensor(), other) {
+            return Ok(not_implemented(other.py()));
+        }
         arithmetic!(self, other, "add", |a, b| ops::add(b, a, ONE))
     }
     fn __sub__<'py>(&self, other: &Object<'py>) -> Answer<'py> {
@@ -204,9 +235,15 @@ impl PyTensor {
         arithmetic!(self, other, "rsub", |a, b| ops::sub(b, a, ONE))
     }
     fn __mul__<'py>(&self, other: &Object<'py>) -> Answer<'py> {
+        if is_the_lists('*', self.tensor(), other) {
+            return Ok(not_implemented(other.py()));
+        }
         arithmetic!(self, other, "mul", |a, b| ops::mul(a, b))
     }
     fn __rmul__<'py>(&self, other: &Object<'py>) -> Answer<'py> {
+        if is_the_lists('*', self.tensor(), other) {
+            return Ok(not_implemented(other.py()));
+        }
         arithmetic!(self, other, "mul", |a, b| ops::mul(b, a))
     }
     fn __truediv__<'py>(&self, other: &Object<'py>) -> Answer<'py> {
