@@ -282,8 +282,8 @@ class Tensor:
     @overload
     def clip_(self, min: Tensor | None = None, max: Tensor | None = None) -> Tensor:
         """Returns `input` limited to `[min, max]`; either end may be missing. Where `min > max`, the result is `max`; NaN stays."""
-    def clone(self, *, memory_format=None) -> Any:
-        """Returns a copy; gradients flow through it."""
+    def clone(self) -> Tensor:
+        """Returns a copy of `input` with memory of its own (`clone` in Python; in Rust `Clone` is the cheap copy of the handle)."""
     def conj(self) -> Any:
         """Returns the tensor itself: it is real."""
     def conj_physical(self) -> Tensor:

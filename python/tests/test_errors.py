@@ -130,9 +130,6 @@ MISTAKES = rows("""
     torch.tensor([1, [2]], dtype=torch.float32)
     torch.tensor([[1], 2], dtype=torch.float32)
     torch.ones(2).requires_grad_(True), torch.ones(2, dtype=torch.int32).requires_grad_()
-    torch.ones(2) + [1, 2]
-    [1, 2] + torch.ones(2)
-    torch.ones(2) + (1, 2)
     torch.ones(2) + 'a'
     'a' + torch.ones(2)
     torch.ones(2) + None
@@ -150,7 +147,6 @@ MISTAKES = rows("""
     divmod(7, torch.tensor([2, 3]))
     torch.ones(2, 3) @ 2
     2 @ torch.ones(2)
-    torch.ones(2, 3) @ [1, 2, 3]
     ~torch.ones(2)
     -torch.tensor([True])
     +torch.tensor([True])
@@ -177,7 +173,6 @@ MISTAKES = rows("""
     math.sqrt(torch.tensor([4., 1.]))
     f'{torch.ones(2):.2f}'
     f'{torch.ones(1):.2f}'
-    x = torch.ones(2); x += [1, 2]; x
     np.array(torch.ones(2, requires_grad=True))
     np.array(torch.ones(2, dtype=torch.bfloat16))
     torch.ones(2) and 1

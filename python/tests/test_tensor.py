@@ -1,6 +1,7 @@
 """Tensors from data, arguments and operators, against live PyTorch: value, dtype, shape, strides, class, exception types."""
 
 import pytest
+import rushlight
 
 pytest.importorskip("torch")
 
@@ -711,3 +712,28 @@ OPERATORS = rows("""
 @pytest.mark.parametrize("text", OPERATORS)
 def test_operators(text):
     same(text)
+
+
+# ---- lists as operands: wider than PyTorch, where Python gives the list no meaning of its own -----------------------------------------
+
+
+def test_lists_are_operands():
+    x = rushlight.tensor([1.0, 2.0, 3.0])
+    for found, wanted in [
+        (x + [1, 2, 3], [2, 4, 6]), ([1, 2, 3] + x, [2, 4, 6]), (x * (1, 2, 3), [1, 4, 9]), ([1, 2, 3] * x, [1, 4, 9]), (x - [1, 1, 1], [0, 1, 2]),
+        ([3, 3, 3] - x, [2, 1, 0]), (x / [1, 2, 4], [1, 1, 0.75]), (x ** [2, 1, 0], [1, 2, 1]), (x > [1, 1, 5], [False, True, False]),
+    ]:  # fmt: skip
+        assert found.tolist() == wanted
+    assert (x @ [1, 2, 3]).item() == 14
+    x += [1, 1, 1]
+    assert x.tolist() == [2, 3, 4]
+
+
+def test_lists_keep_their_own_operators():
+    assert [0] * rushlight.tensor(2) == [0, 0]
+    assert (rushlight.ones(2) == [1, 1]) is False
+    rows = [0]
+    rows += rushlight.tensor([1, 2])
+    assert [int(r) for r in rows] == [0, 1, 2]
+    with pytest.raises(TypeError):
+        rushlight.ones(2) + ["a", "b"]

@@ -192,7 +192,7 @@ fn call<'py>(
     }
     if extra.requires_grad {
         for t in result.tensors() {
-            make::needs_floats(&t)?;
+            make::needs_floats(t)?;
             t.try_requires_grad_(true).or_raise()?;
         }
     }

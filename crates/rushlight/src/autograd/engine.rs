@@ -8,7 +8,7 @@ use super::node::{Edge, Node, OutMeta, describe};
 use super::{Ctx, Grads, is_anomaly_enabled, mode, set_grad_enabled};
 use crate::{Error, Result, Tensor, ops};
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// How [`grad`] works.
 #[derive(Clone, Copy, Debug, Default)]
@@ -506,7 +506,12 @@ fn replaced(new: Tensor, meta: &OutMeta) -> Result<Tensor> {
     conform(new, meta)
 }
 
+/// Several threads may feed one leaf: adding to its `grad` is reading and then writing. Leaves share a few locks, by address.
+static DELIVERIES: [Mutex<()>; 16] = [const { Mutex::new(()) }; 16];
+
 fn deliver(t: &Tensor, g: Tensor, create_graph: bool) -> Result<()> {
+    let lock = &DELIVERIES[(Arc::as_ptr(&t.0) as usize >> 6) % DELIVERIES.len()];
+    let _guard = lock.lock().unwrap_or_else(PoisonError::into_inner);
     let before = t.auto().grad.clone();
     match before {
         None => {
