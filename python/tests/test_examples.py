@@ -7,6 +7,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
+import rushlight
 
 ROOT = Path(__file__).resolve().parents[2]
 PICTURES = {
@@ -19,7 +20,7 @@ PICTURES = {
 
 
 def run(name, *arguments, python=()):
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT / "python"), os.environ.get("PYTHONPATH")]))}
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(Path(rushlight.__file__).parents[1]), os.environ.get("PYTHONPATH")]))}
     done = subprocess.run([sys.executable, *python, str(ROOT / "examples" / f"{name}.py"), *map(str, arguments)], env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout

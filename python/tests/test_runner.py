@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import rushlight
 
-PACKAGE = Path(__file__).resolve().parents[1]
+PACKAGE = Path(rushlight.__file__).parents[1]  # where the package under test lies, installed or not
 
 
 def run(*arguments, cwd):

@@ -10,7 +10,7 @@ import pytest
 import rushlight
 
 torch = pytest.importorskip("torch")
-PACKAGE = Path(__file__).resolve().parents[1]
+PACKAGE = Path(rushlight.__file__).parents[1]  # where the package under test lies, installed or not
 
 
 def plain(value):
