@@ -11,8 +11,7 @@ use rushlight::Tensor;
 use rushlight::autograd::node::Next;
 use rushlight::autograd::{self, Custom, GradOptions, HookHandle, Node, mode, record_custom};
 use rushlight::op::enter_from;
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 fn refs(list: &[Tensor]) -> Vec<&Tensor> {
     list.iter().collect()
@@ -107,22 +106,6 @@ fn set_anomaly_enabled(enabled: bool) -> bool {
 
 // ---- custom functions -------------------------------------------------------------------------------------------------------------------
 
-static NAMES: Mutex<Option<HashSet<&'static str>>> = Mutex::new(None);
-
-/// Names of functions live for ever; there are as many as there are classes.
-fn intern(name: String) -> &'static str {
-    let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
-    let names = names.get_or_insert_default();
-    match names.get(name.as_str()) {
-        Some(known) => known,
-        None => {
-            let new: &'static str = name.leak();
-            names.insert(new);
-            new
-        }
-    }
-}
-
 /// Gives the outputs of a function one node over its inputs; `backward(saved, grads, needs)` is its derivative.
 #[pyfunction]
 fn _record_function(
@@ -137,7 +120,7 @@ fn _record_function(
 ) -> PyResult<()> {
     let (inputs, outputs, dirty) = (tensors(inputs)?, tensors(outputs)?, tensors(dirty)?);
     let saved = optional_tensors(to_save)?;
-    let name = intern(name);
+    let name = place::intern(name);
     let derivative = move |saved: &[Option<Tensor>], grads: &[Option<Tensor>], needs: &[bool]| {
         Python::attach(|py| -> PyResult<Vec<Option<Tensor>>> {
             let arguments = (optional_tuple(py, saved)?, optional_tuple(py, grads)?, PyTuple::new(py, needs)?);

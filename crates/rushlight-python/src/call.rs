@@ -34,8 +34,6 @@ struct Entry {
     inplace: bool,
     /// Sizes may be given one by one: `zeros(2, 3)`. True where a list of integers is the only positional parameter (beside the tensor).
     varargs: [bool; 2],
-    /// Whether the parameters contain these names; otherwise they are handled here, for every op alike.
-    has: fn(&Entry, &str) -> bool,
 }
 
 impl Entry {
@@ -44,8 +42,11 @@ impl Entry {
         let only_ints = |kinds: &[ArgKind]| matches!(kinds, [ArgKind::Ints | ArgKind::OptInts]);
         let function = overloads.iter().any(|d| only_ints(&positional(d)));
         let method = overloads.iter().any(|d| positional(d).split_first().is_some_and(|(_, rest)| only_ints(rest)));
-        let has = |e: &Entry, name: &str| e.overloads.iter().any(|d| d.args.iter().any(|a| a.name == name));
-        Entry { name, overloads, inplace, varargs: [function, method], has }
+        Entry { name, overloads, inplace, varargs: [function, method] }
+    }
+    /// Whether an overload has a parameter of this name.
+    fn has(&self, name: &str) -> bool {
+        self.overloads.iter().any(|d| d.args.iter().any(|a| a.name == name))
     }
     fn is_method(&self) -> bool {
         self.overloads.iter().any(|d| !d.function && !d.nn && d.args.first().is_some_and(|a| a.kind == ArgKind::Tensor))
@@ -58,7 +59,7 @@ impl Entry {
     }
 }
 
-/// All names of the table: those of the ops, their aliases, and the in-place twins of both.
+/// All names of the table, sorted: those of the ops, their aliases, and the in-place twins of both.
 fn entries() -> &'static [Entry] {
     static ENTRIES: OnceLock<Vec<Entry>> = OnceLock::new();
     ENTRIES.get_or_init(|| {
@@ -74,7 +75,9 @@ fn entries() -> &'static [Entry] {
         }
         let twins = twins.into_iter().filter(|(name, _)| !plain.contains_key(name.as_str())).collect::<Vec<_>>();
         let twins = twins.into_iter().map(|(name, defs)| Entry::new(name.leak(), defs, true));
-        plain.into_iter().map(|(name, defs)| Entry::new(name, defs, false)).chain(twins).collect()
+        let mut all: Vec<_> = plain.into_iter().map(|(name, defs)| Entry::new(name, defs, false)).chain(twins).collect();
+        all.sort_unstable_by_key(|e| e.name);
+        all
     })
 }
 
@@ -91,7 +94,7 @@ impl<'py> Extra<'py> {
     /// Takes the keyword, if it is one of these and not a parameter of the op.
     fn take(&mut self, entry: &Entry, method: bool, name: &str, value: &Bound<'py, PyAny>) -> PyResult<bool> {
         if !matches!(name, "out" | "device" | "layout" | "pin_memory" | "requires_grad" | "memory_format" | "non_blocking")
-            || (entry.has)(entry, name)
+            || entry.has(name)
             || (method && name == "out" && !value.is_none())
         {
             return Ok(false);
@@ -108,7 +111,6 @@ impl<'py> Extra<'py> {
 }
 
 fn parse_call<'py>(
-    py: Python<'py>,
     entry: &Entry,
     this: Option<&Bound<'py, PyAny>>,
     args: &[Bound<'py, PyAny>],
@@ -145,7 +147,6 @@ fn parse_call<'py>(
             }
         }
     }
-    let _ = py;
     Ok((values, keywords, extra))
 }
 
@@ -175,7 +176,7 @@ fn call<'py>(
     args: &[Bound<'py, PyAny>],
     names: Option<Bound<'py, PyTuple>>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let (values, keywords, extra) = parse_call(py, entry, this, args, names)?;
+    let (values, keywords, extra) = parse_call(entry, this, args, names)?;
     let style = if this.is_some() { Style::Method } else { Style::Function };
     let (def, values) = resolve_among(&entry.overloads, entry.name, style, values, keywords).or_raise()?;
     if entry.inplace {
@@ -303,19 +304,10 @@ fn put<'py>(
 
 /// Calls the op `name` with Python's arguments, for type slots.
 pub fn by_name<'py>(py: Python<'py>, name: &str, args: &[Bound<'py, PyAny>]) -> PyResult<Bound<'py, PyAny>> {
-    let Ok(at) = index().binary_search_by(|(n, _)| (*n).cmp(name)) else {
+    let Ok(at) = entries().binary_search_by_key(&name, |e| e.name) else {
         return Err(PyRuntimeError::new_err(format!("there is no op called '{name}'")));
     };
-    call(py, &entries()[index()[at].1], None, args, None)
-}
-
-fn index() -> &'static [(&'static str, usize)] {
-    static INDEX: OnceLock<Vec<(&'static str, usize)>> = OnceLock::new();
-    INDEX.get_or_init(|| {
-        let mut all: Vec<_> = entries().iter().enumerate().map(|(i, e)| (e.name, i)).collect();
-        all.sort_unstable();
-        all
-    })
+    call(py, &entries()[at], None, args, None)
 }
 
 // ---- from C -----------------------------------------------------------------------------------------------------------------------------

@@ -5,17 +5,16 @@ use rushlight::op::Place;
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
-/// File names live for ever; there are as many as there are files.
-static FILES: Mutex<Option<HashSet<&'static str>>> = Mutex::new(None);
-
-fn intern(file: String) -> &'static str {
-    let mut files = FILES.lock().unwrap_or_else(PoisonError::into_inner);
-    let files = files.get_or_insert_default();
-    match files.get(file.as_str()) {
-        Some(known) => known,
+/// A text that lives for ever: the name of a file or of a function class, of which a program has as many as it was written with.
+pub fn intern(text: String) -> &'static str {
+    static KNOWN: Mutex<Option<HashSet<&'static str>>> = Mutex::new(None);
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let known = known.get_or_insert_default();
+    match known.get(text.as_str()) {
+        Some(text) => text,
         None => {
-            let new: &'static str = file.leak();
-            files.insert(new);
+            let new: &'static str = text.leak();
+            known.insert(new);
             new
         }
     }
