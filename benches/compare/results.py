@@ -1,0 +1,77 @@
+"""What was measured, as it is stored: one JSON object, whose rows can be replaced one by one.
+
+    {"machine": {...}, "date": "...", "rounds": 5,
+     "rows": [{"case": "matmul/...", "threads": 1, "ns": {"torch": [...], "rushlight": [...]}, "errors": {}}, ...],
+     "memory": [...], "contention": [...]}
+"""
+
+import json
+import math
+import statistics
+
+# What tells the entries of a section apart.
+KEYS = {"rows": ("case", "threads"), "memory": ("case", "threads"), "contention": ("scenario", "case")}
+
+
+def empty(**about):
+    return {**about, **{section: [] for section in KEYS}}
+
+
+def read(path):
+    with open(path) as file:
+        return json.load(file)
+
+
+def write(path, results):
+    """One entry a line, so that stored results can be compared."""
+    with open(path, "w") as file:
+        parts = [f"{json.dumps(k)}: {json.dumps(v)}" for k, v in results.items() if k not in KEYS]
+        for section in KEYS:
+            entries = ",\n".join(json.dumps(e) for e in results[section])
+            parts.append(f"{json.dumps(section)}: [\n{entries}\n]")
+        file.write("{" + ",\n".join(parts) + "}\n")
+
+
+def merge(old, new):
+    """`old` with every entry of `new` in place of its own of the same key, or after its own; machine and date are those of `new`."""
+    merged = {**old, **{k: v for k, v in new.items() if k not in KEYS}}
+    for section, key in KEYS.items():
+        entries = {tuple(e[k] for k in key): e for e in [*old.get(section, ()), *new.get(section, ())]}
+        merged[section] = list(entries.values())
+    return merged
+
+
+def median(row, column):
+    """Nanoseconds, or None where that column was not measured."""
+    samples = row["ns"].get(column)
+    return statistics.median(samples) if samples else None
+
+
+def ratio(row, column="torch"):
+    """Time of `column` over Rushlight's: above 1 Rushlight is faster."""
+    theirs, ours = median(row, column), median(row, "rushlight")
+    return theirs / ours if theirs and ours else None
+
+
+def group(row):
+    return row["case"].split("/", 1)[0]
+
+
+def label(row):
+    return row["case"].split("/", 1)[1]
+
+
+def geometric_mean(values):
+    """Of the values that are not None; None of none."""
+    logs = [math.log(v) for v in values if v]
+    return math.exp(sum(logs) / len(logs)) if logs else None
+
+
+def means(rows, column="torch"):
+    """By group, in order, and `all` last: (name, number of cases with a ratio, geometric mean)."""
+    out = []
+    for name in [*dict.fromkeys(map(group, rows)), None]:
+        ratios = [r for row in rows if name in (None, group(row)) and (r := ratio(row, column))]
+        if ratios:
+            out.append((name or "all", len(ratios), geometric_mean(ratios)))
+    return out

@@ -1,0 +1,49 @@
+"""Who runs when: for each case and number of threads, the sides in turn, several rounds."""
+
+import sys
+import time
+
+from compare.sides import LIBRARIES, Side
+
+# Seconds between two sides: PyTorch's OpenMP threads spin on for a while after their last region, and would take a core from the other side.
+PAUSE = 0.05
+
+
+class Sides:
+    """The processes that have been started, by library, number of threads, and whether they compile."""
+
+    def __init__(self):
+        self.started = {}
+
+    def get(self, library, threads, variant):
+        # What is compiled gets a process of its own: compilation leaves much behind.
+        key = (library, threads, variant == "compile")
+        if key not in self.started:
+            self.started[key] = Side(library, threads)
+        return self.started[key]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for side in self.started.values():
+            side.close()
+
+
+def time_case(sides, case, threads, rounds, quick, variants):
+    """One row of results: the times of every round in nanoseconds by side, and errors by side."""
+    turns = [(library, library, None) for library in LIBRARIES]
+    turns += [(variant, "torch", variant) for variant in case.variants if variant in variants]
+    row = {"case": case.name, "threads": threads, "ns": {}, "errors": {}}
+    for _ in range(rounds):
+        for column, library, variant in turns:
+            if column in row["errors"]:
+                continue
+            answer = sides.get(library, threads, variant).ask(case=case.name, variant=variant, quick=quick)
+            if "error" in answer:
+                row["errors"][column] = answer["error"]
+                print(f"  {case.name}, {column}, {threads} threads: {answer['error']}", file=sys.stderr, flush=True)
+            else:
+                row["ns"].setdefault(column, []).append(round(answer["ns"], 1))
+            time.sleep(PAUSE)
+    return row
