@@ -9,6 +9,8 @@ import json
 import math
 import statistics
 
+from compare.load import disturbed
+
 # What tells the entries of a section apart.
 KEYS = {"rows": ("case", "threads"), "memory": ("case", "threads"), "contention": ("scenario", "case")}
 
@@ -39,6 +41,14 @@ def merge(old, new):
         entries = {tuple(e[k] for k in key): e for e in [*old.get(section, ()), *new.get(section, ())]}
         merged[section] = list(entries.values())
     return merged
+
+
+def settled(results):
+    """The names of everything that was measured without an error, and without other processes being busy."""
+    names = {}
+    for entry in [*results["rows"], *results["memory"], *({**e, "case": f"contention/{e['scenario']}"} for e in results["contention"])]:
+        names.setdefault(entry["case"], []).append(not entry["errors"] and not disturbed(entry))
+    return {name for name, fine in names.items() if all(fine)}
 
 
 def median(row, column):

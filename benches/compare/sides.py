@@ -19,6 +19,8 @@ def environment(threads):
     return {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(os.path.abspath(p) for p in places),
+        # One process compiles: what several would use could not be told from what else the machine does.
+        "TORCHINDUCTOR_COMPILE_THREADS": "1",
         **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "RUSHLIGHT_NUM_THREADS"), str(threads)),
     }
 
@@ -60,9 +62,18 @@ class Side:
         said = self.log.read().strip().splitlines()
         return {"error": f"the process ended with status {status}" + (f": {said[-1]}" if said else "")}
 
-    def close(self):
+    def resident(self):
+        """Bytes of memory that the process holds; 0 where the system does not say."""
+        try:
+            with open(f"/proc/{self.process.pid}/statm") as file:
+                return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        except (AttributeError, OSError):
+            return 0
+
+    def stop(self):
+        """Ends the process; the next question starts another."""
         if self.process is not None:
             self.process.stdin.close()
             self.process.wait()
             self.process.stdout.close()
-        self.log.close()
+            self.process = None

@@ -1,5 +1,7 @@
-//! The benchmarks, and their medians as a Markdown table: one row per benchmark, one column per number of threads.
+//! The benchmarks: of the kernels, with their medians as a Markdown table (one row per benchmark, one column per number of threads), and
+//! of the Python package against PyTorch, which have a harness of their own in `benches/compare`.
 
+use clap::Subcommand;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -7,8 +9,35 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::SystemTime;
 
+/// What can be timed. A further kind is a variant here and a line in [`run`].
+#[derive(Subcommand)]
+pub(crate) enum Bench {
+    /// The main kernels, the overhead of an op, and training steps, in Rust
+    Kernels {
+        /// Arguments for the harness: a filter, `--quick`, …
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// The same Python programs with PyTorch and with Rushlight, in turn (needs a Python with torch: `PYTHON`, else `.venv`)
+    Compare {
+        /// Take the package that is in target/develop already
+        #[arg(long)]
+        no_build: bool,
+        /// Arguments for the harness: `--filter REGEX`, `--quick`, `--list`, `--markdown FILE`, …
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+}
+
+pub(crate) fn run(what: &Bench) -> Result<(), String> {
+    match what {
+        Bench::Kernels { args } => kernels(args),
+        Bench::Compare { no_build, args } => crate::python::compare(!no_build, args),
+    }
+}
+
 /// Runs the benchmarks with `args` for the harness, then prints the medians of those that ran.
-pub(crate) fn run(args: &[String]) -> Result<(), String> {
+fn kernels(args: &[String]) -> Result<(), String> {
     // Where the harness leaves its results must not depend on the caller's folder or target directory.
     let home = crate::root().join("target/criterion");
     let start = SystemTime::now();

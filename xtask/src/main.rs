@@ -23,11 +23,10 @@ enum Task {
     Check,
     /// The whole test suite
     Test,
-    /// Times of the main kernels and of the digits training step; arguments go to the benchmark harness
+    /// What takes how long
     Bench {
-        /// Arguments for the harness: a filter, `--quick`, …
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        args: Vec<String>,
+        #[command(subcommand)]
+        what: bench::Bench,
     },
     /// Writes the pages generated from the op table
     Docs {
@@ -61,7 +60,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().task {
         Task::Check => check(),
         Task::Test => test(),
-        Task::Bench { args } => bench::run(&args),
+        Task::Bench { what } => bench::run(&what),
         Task::Docs { check } => docs::write(check),
         Task::Stubs { check } => python::stubs(check),
         Task::Develop { release } => python::develop(release).map(|place| println!("{}", place.display())),

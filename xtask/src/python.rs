@@ -41,6 +41,18 @@ pub(crate) fn develop(release: bool) -> Result<PathBuf, String> {
     Ok(place)
 }
 
+/// Times the package side by side with PyTorch; `args` go to the harness.
+pub(crate) fn compare(build: bool, args: &[String]) -> Result<(), String> {
+    let python = std::env::var_os("PYTHON").map_or_else(interpreter, |p| Ok(p.into()))?;
+    if !can_import(&python, "torch") {
+        return Err(format!("{} has no torch to compare with", python.display()));
+    }
+    let place = if build { develop(true)? } else { root().join("target/develop") };
+    let mut command = Command::new(&python);
+    command.arg("benches/compare").args(args).env("PYTHONPATH", &place);
+    step("comparison with PyTorch", &mut command)
+}
+
 fn native_name() -> String {
     format!("{}_C{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX)
 }

@@ -1,6 +1,6 @@
 //! Times of the main kernels, of op overhead, and of training steps.
 //!
-//! `cargo xtask bench [FILTER]` runs them and prints the medians. Everything goes through the public API, so a time includes the checks, the
+//! `cargo xtask bench kernels [FILTER]` runs them and prints the medians. Everything goes through the public API, so a time includes the checks, the
 //! allocation and (where a gradient is asked for) the graph. Each benchmark runs at one thread and at the default number of threads.
 //!
 //! Samples are few and short, so that the whole file takes two minutes; `--sample-size` and `--measurement-time` ask for more.
