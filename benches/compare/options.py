@@ -16,9 +16,11 @@ def parser():
     p = argparse.ArgumentParser("benches/compare", description="Times the same programs with PyTorch and with Rushlight, in turn.")
     p.add_argument("--filter", metavar="REGEX", default="", help="only what has a match in its `group/name`")
     p.add_argument("--groups", metavar="A,B", help="only these groups")
-    p.add_argument("--threads", metavar="N,M", default="1,2", help="numbers of threads (default 1,2)")
+    p.add_argument("--threads", metavar="N,M", help="numbers of threads (default 1,2; 1 with --cpu-time)")
     p.add_argument("--rounds", type=int, help="how often each side has its turn (default 5)")
     p.add_argument("--quick", action="store_true", help="two rounds of short measurements")
+    cpu_time = "processor time instead of elapsed time: for one thread on a busy machine, and for the terminal only"
+    p.add_argument("--cpu-time", action="store_true", help=cpu_time)
     p.add_argument("--no-compile", action="store_true", help="leave torch.compile out: it is slow to start")
     p.add_argument("--contention", action="store_true", help="the same as --groups contention")
     p.add_argument("--list", action="store_true", help="name what would be measured, and stop")
@@ -53,7 +55,7 @@ class Plan:
 def measure(plan, options):
     """Runs the plan; returns the results, of what was done if it is interrupted."""
     rounds = options.rounds or (2 if options.quick else 5)
-    threads = list(map(int, options.threads.split(",")))
+    threads = list(map(int, (options.threads or ("1" if options.cpu_time else "1,2")).split(",")))
     variants = {"fused"} if options.no_compile else {"fused", "compile"}
     out = results.empty(machine=machine.describe(LIBRARIES), date=datetime.date.today().isoformat(), rounds=rounds)
     say = functools.partial(print, file=sys.stderr, flush=True)
@@ -61,7 +63,7 @@ def measure(plan, options):
         with Sides() as sides:
             for i, case in enumerate(plan.cases, 1):
                 for n in threads:
-                    row = time_case(sides, case, n, rounds, options.quick, variants)
+                    row = time_case(sides, case, n, rounds, variants, quick=options.quick, cpu_time=options.cpu_time)
                     out["rows"].append(row)
                     say(f"[{i}/{len(plan.cases)}] {case.name}, {n} thread{'s' if n > 1 else ''}: {table.times(results.ratio(row))}")
                 sides.trim()
@@ -81,6 +83,10 @@ def measure(plan, options):
 
 def main():
     options = parser().parse_args()
+    if options.disturbed and not options.update:
+        raise SystemExit("--disturbed needs --update FILE")
+    if options.cpu_time and (options.update or options.markdown):
+        raise SystemExit("--cpu-time is no measure to publish: no --update, no --markdown")
     if options.stored:
         found = functools.reduce(results.merge, map(results.read, options.stored))
     else:

@@ -43,8 +43,11 @@ class Sides:
             side.stop()
 
 
-def time_case(sides, case, threads, rounds, quick, variants):
-    """One row of results: the times of every round in nanoseconds by side, errors by side, and how many cores other processes used."""
+def time_case(sides, case, threads, rounds, variants, **how):
+    """One row of results: the times of every round in nanoseconds by side, errors by side, and how many cores other processes used.
+
+    `how` (`quick`, `cpu_time`) goes to the workers.
+    """
     turns = [(library, library, None) for library in LIBRARIES]
     turns += [(variant, "torch", variant) for variant in case.variants if variant in variants]
     row = {"case": case.name, "threads": threads, "ns": {}, "errors": {}}
@@ -53,7 +56,7 @@ def time_case(sides, case, threads, rounds, quick, variants):
         for column, library, variant in turns:
             if column in row["errors"]:
                 continue
-            answer = sides.get(library, threads, variant).ask(case=case.name, variant=variant, quick=quick)
+            answer = sides.get(library, threads, variant).ask(case=case.name, variant=variant, **how)
             if "error" in answer:
                 row["errors"][column] = answer["error"]
                 print(f"  {case.name}, {column}, {threads} threads: {answer['error']}", file=sys.stderr, flush=True)

@@ -1,7 +1,7 @@
 """The process of one library at one number of threads: `python -m compare.worker LIBRARY THREADS`.
 
-Reads requests from its input, one JSON object a line: `{"case": NAME, "variant": NAME or null, "quick": BOOL}`. Answers each with
-`{"ns": TIME OF A CALL}` or `{"error": TEXT}`. A case lives from its request to its answer, except one that had to be compiled: that one stays until
+Reads requests from its input, one JSON object a line: `{"case": NAME, "variant": NAME or null, "quick": BOOL, "cpu_time": BOOL}`. Answers each
+with `{"ns": TIME OF A CALL}` or `{"error": TEXT}`. A case lives from its request to its answer, except one that had to be compiled: that one stays until
 another case is asked for.
 
 The time is the smallest of three measurements, since whatever disturbs a measurement makes it longer. Each calls the case so often that it lasts 40 ms;
@@ -16,7 +16,7 @@ import sys
 import traceback
 from importlib import import_module
 from itertools import repeat
-from time import perf_counter
+from time import perf_counter, process_time
 
 TARGET, REPEATS = 0.04, 3
 QUICK_TARGET, QUICK_REPEATS = 0.015, 2
@@ -24,29 +24,29 @@ QUICK_TARGET, QUICK_REPEATS = 0.015, 2
 SLOW = 0.5
 
 
-def timed(run, calls):
-    start = perf_counter()
+def timed(run, calls, clock):
+    start = clock()
     for _ in repeat(None, calls):
         run()
-    return perf_counter() - start
+    return clock() - start
 
 
-def calls_for(run, target):
+def calls_for(run, target, clock):
     """How often to call `run` for a measurement of `target` seconds, and roughly how long that takes; warms it up on the way."""
-    timed(run, 1)
-    calls, took = 1, timed(run, 1)
+    timed(run, 1, clock)
+    calls, took = 1, timed(run, 1, clock)
     while took < target / 3:
         calls *= 4 if took < target / 12 else 2
-        took = timed(run, calls)
+        took = timed(run, calls, clock)
     wanted = max(1, math.ceil(calls * target / took))
     return wanted, took * wanted / calls
 
 
-def measure(run, quick):
+def measure(run, quick, clock):
     """Seconds per call."""
     target, repeats = (QUICK_TARGET, QUICK_REPEATS) if quick else (TARGET, REPEATS)
-    calls, took = calls_for(run, target)
-    return min(timed(run, calls) for _ in range(repeats if took < SLOW else 1)) / calls
+    calls, took = calls_for(run, target, clock)
+    return min(timed(run, calls, clock) for _ in range(repeats if took < SLOW else 1)) / calls
 
 
 class Cases:
@@ -82,10 +82,13 @@ def serve(requests, answers, cases):
     for line in requests:
         request = json.loads(line)
         try:
-            answer = {"ns": measure(cases.build(request["case"], request["variant"]), request["quick"]) * 1e9}
+            run = cases.build(request["case"], request["variant"])
+            clock = process_time if request.get("cpu_time") else perf_counter
+            answer = {"ns": measure(run, request["quick"], clock) * 1e9}
         except Exception as e:
             traceback.print_exc(file=sys.stderr)
             answer = {"error": f"{type(e).__name__}: {str(e).strip()}"}
+        run = None
         gc.collect()
         print(json.dumps(answer), file=answers, flush=True)
 
