@@ -23,7 +23,13 @@ pub struct Buffer {
     owner: Owner,
 }
 
+/// What a pointer to no memory is aligned like.
+#[repr(align(64))]
+struct Aligned;
+
 enum Owner {
+    /// There is nothing to own.
+    Nobody,
     /// From the cache, goes back to it.
     Cache(Class),
     /// Kept alive by this value (a memory map, a `Vec`, a NumPy array); dropped with the buffer.
@@ -57,6 +63,11 @@ impl Buffer {
         let class = Class::of(len).ok_or_else(|| out_of_memory(len))?;
         let (ptr, zero) = cache::allocate(class).ok_or_else(|| out_of_memory(len))?;
         Ok((Buffer { ptr, len, owner: Owner::Cache(class) }, zero))
+    }
+    /// No memory at all.
+    #[inline]
+    pub fn none() -> Buffer {
+        Buffer { ptr: NonNull::<Aligned>::dangling().cast(), len: 0, owner: Owner::Nobody }
     }
     /// Memory that `owner` keeps alive.
     ///

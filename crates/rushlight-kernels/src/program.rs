@@ -26,6 +26,29 @@ pub enum Inst {
     Cast(DType, Reg),
 }
 
+impl Inst {
+    /// The registers that it reads.
+    #[inline]
+    pub fn operands(&self) -> SmallVec<[Reg; 3]> {
+        match *self {
+            Inst::Load(_) | Inst::Const(_) => SmallVec::new(),
+            Inst::Un(_, a) | Inst::Cast(_, a) => SmallVec::from_slice(&[a]),
+            Inst::Bin(_, a, b) => SmallVec::from_slice(&[a, b]),
+            Inst::Tern(_, a, b, c) => SmallVec::from_slice(&[a, b, c]),
+        }
+    }
+    /// The same with `name(r)` for every register `r` that it reads.
+    pub fn renamed(self, name: impl Fn(Reg) -> Reg) -> Inst {
+        match self {
+            Inst::Load(_) | Inst::Const(_) => self,
+            Inst::Un(op, a) => Inst::Un(op, name(a)),
+            Inst::Cast(to, a) => Inst::Cast(to, name(a)),
+            Inst::Bin(op, a, b) => Inst::Bin(op, name(a), name(b)),
+            Inst::Tern(op, a, b, c) => Inst::Tern(op, name(a), name(b), name(c)),
+        }
+    }
+}
+
 /// Instructions, the dtype of each register, and the registers that are written out.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Program {
@@ -58,8 +81,9 @@ impl Program {
         program.out(r);
         program
     }
+    /// Appends `inst`, whose result is of `dtype`.
     #[inline]
-    fn push(&mut self, inst: Inst, dtype: DType) -> Reg {
+    pub fn push(&mut self, inst: Inst, dtype: DType) -> Reg {
         self.insts.push(inst);
         self.dtypes.push(dtype);
         (self.insts.len() - 1) as Reg

@@ -151,6 +151,9 @@ pub use rushlight_kernels::memory::{MemoryStats, empty_cache, memory_stats};
 pub use rushlight_kernels::{BinOp, DType, Dims, Element, Layout, Program, Scalar, Strides, TernOp, UnOp, bf16, f16};
 pub use state::{State, Stateful};
 pub use storage::Storage;
+#[doc(hidden)]
+pub use storage::deferred::set_deferred_from;
+pub use storage::deferred::{is_deferred, set_deferred};
 pub use tensor::Tensor;
 
 /// Runs the README's example.

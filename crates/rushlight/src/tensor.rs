@@ -236,6 +236,13 @@ impl Tensor {
     pub fn binding(&self) -> &AtomicPtr<()> {
         &self.0.binding
     }
+    /// Computes its values now, if they have been put off ([`crate::set_deferred`]).
+    ///
+    /// # Errors
+    /// If there is no memory for them.
+    pub fn realise(&self) -> Result<()> {
+        self.storage().realised()
+    }
     /// Whether both handles are the same tensor.
     pub fn is_same(&self, other: &Tensor) -> bool {
         Arc::ptr_eq(&self.0, &other.0)

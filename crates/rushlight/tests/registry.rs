@@ -12,6 +12,15 @@ use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, PoisonError};
 
+/// These checks run twice: here with every pointwise op put off until its result is looked at, and as `registry_eager` with none.
+fn choose_mode() {
+    if module_path!().contains("eager") {
+        rushlight::set_deferred(false);
+    } else {
+        rushlight::set_deferred_from(1);
+    }
+}
+
 // ---- running samples --------------------------------------------------------------------------------------------------------------
 
 /// The default generator is one for the whole process: ops that draw from it take turns.
@@ -24,6 +33,7 @@ fn chosen() -> impl Iterator<Item = &'static OpDef> {
 
 /// Runs one check over every op and sample, gathers what fails, and prints how many ran. A check answers `false` where it does not apply.
 fn for_every_sample(check: &str, f: impl Fn(&'static OpDef, &Sample) -> std::result::Result<bool, String>) {
+    choose_mode();
     let (mut ran, mut names, mut failures) = (0, BTreeSet::new(), String::new());
     for def in chosen() {
         for text in def.samples {

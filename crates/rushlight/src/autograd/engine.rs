@@ -515,6 +515,8 @@ fn deliver(t: &Tensor, g: Tensor, create_graph: bool) -> Result<()> {
     let before = t.auto().grad.clone();
     match before {
         None => {
+            // Put off no longer: what it waits for keeps values of the forward pass in memory.
+            g.realise()?;
             // A gradient that others may see, or that is spread out in memory, is copied: `grad` is the leaf's own.
             let own = create_graph || (is_sole_owner(&g) && g.data_ref().layout.is_new());
             let g = if own { g } else { ops::copy_contiguous(&g)? };

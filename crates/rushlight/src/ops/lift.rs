@@ -126,20 +126,14 @@ impl Pointwise {
     pub(crate) fn run(mut self, r: Reg) -> Result<Tensor> {
         let layout = self.broadcast()?;
         self.program.out(r);
-        let dtype = self.program.dtype(r);
-        storage::compute(layout, dtype, &self.ins, |ins, out| backend().pointwise(&self.program, ins, std::slice::from_mut(out)))
-            .map(Tensor::from_data)
+        let mut result = storage::pointwise(&self.program, &self.ins, &layout)?;
+        Ok(Tensor::from_data(result.pop().expect("one output, one result")))
     }
     /// As `run`, for several registers in one pass.
     pub(crate) fn run_many(mut self, regs: &[Reg]) -> Result<Vec<Tensor>> {
         let layout = self.broadcast()?;
-        let mut specs: SmallVec<[(Layout, DType); 2]> = SmallVec::new();
-        for &r in regs {
-            self.program.out(r);
-            specs.push((layout.clone(), self.program.dtype(r)));
-        }
-        let outs = storage::compute_many(&specs, &self.ins, |ins, outs| backend().pointwise(&self.program, ins, outs))?;
-        Ok(outs.into_iter().map(Tensor::from_data).collect())
+        regs.iter().for_each(|&r| self.program.out(r));
+        Ok(storage::pointwise(&self.program, &self.ins, &layout)?.into_iter().map(Tensor::from_data).collect())
     }
     /// Expands the operands to their common shape; answers the result's layout.
     fn broadcast(&mut self) -> Result<Layout> {
@@ -279,7 +273,7 @@ fn at_once(
     let first = x.try_data_ref()?;
     let (shape, dtype) = (&first.layout.shape, first.dtype);
     let plain = |d: &Data| !d.wrapped && (d.layout.is_contiguous() || d.layout.strides.iter().all(|&s| s == 0));
-    if !takes(dtype) || !plain(&first) {
+    if !takes(dtype) || !plain(&first) || storage::deferred::is_wanted(first.layout.numel()) {
         return None;
     }
     let second = match y {

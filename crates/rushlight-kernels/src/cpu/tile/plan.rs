@@ -93,21 +93,12 @@ struct Uses {
     read: SmallVec<[bool; 16]>,
 }
 
-fn operands(inst: &Inst) -> SmallVec<[Reg; 3]> {
-    match *inst {
-        Inst::Load(_) | Inst::Const(_) => SmallVec::new(),
-        Inst::Un(_, a) | Inst::Cast(_, a) => SmallVec::from_slice(&[a]),
-        Inst::Bin(_, a, b) => SmallVec::from_slice(&[a, b]),
-        Inst::Tern(_, a, b, c) => SmallVec::from_slice(&[a, b, c]),
-    }
-}
-
 impl Uses {
     fn new(program: &Program) -> Uses {
         let n = program.insts.len();
         let mut uses = Uses { last: SmallVec::from_elem(0, n), read: SmallVec::from_elem(false, n) };
         for (i, inst) in program.insts.iter().enumerate() {
-            for r in operands(inst) {
+            for r in inst.operands() {
                 uses.last[r as usize] = i;
                 uses.read[r as usize] = true;
             }
@@ -195,7 +186,7 @@ impl<'a> Plan<'a> {
                             Place::Slot(slot)
                         }
                     };
-                    let args = operands(inst);
+                    let args = inst.operands();
                     let arg = |k: usize| args[k.min(args.len() - 1)];
                     self.steps.push(Step::Run { kernel, args: [arg(0), arg(1), arg(2)], reg: i as Reg, place });
                     if is_half(dtype) && uses.read[i] {
@@ -204,7 +195,7 @@ impl<'a> Plan<'a> {
                 }
             }
             // Only now may the operands' slots be given out again: a result never overlaps its operands.
-            for r in operands(inst) {
+            for r in inst.operands() {
                 if uses.last[r as usize] == i {
                     slots.free.extend(slot_of[r as usize].take());
                 }

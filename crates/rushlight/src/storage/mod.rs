@@ -5,14 +5,21 @@
 //!   each once, so one op may name the same storage many times and two ops never wait for each other in a circle.
 //! - Every write raises the version by one and notes which op did it and from which line.
 //! - A kernel's fresh output is not in a `Storage` yet: it needs no lock.
+//! - A storage may have its values put off ([`deferred`]); the doors compute them before they take any lock, and let those who have yet to
+//!   read the old values do so before these are overwritten.
+
+pub(crate) mod deferred;
 
 use crate::op::Place;
 use crate::{DType, Error, Result};
 use rushlight_kernels::backend::{View, ViewMut};
-use rushlight_kernels::{Buffer, Layout};
+use rushlight_kernels::{Buffer, Layout, Program};
 use smallvec::SmallVec;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
+use std::sync::atomic::{
+    AtomicU8, AtomicU32, AtomicU64,
+    Ordering::{AcqRel, Acquire, Relaxed},
+};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
 
 /// An op and the line that called it.
 pub(crate) type Site = (&'static str, Option<Place>);
@@ -25,24 +32,82 @@ pub struct Storage {
     writes: AtomicU32,
     /// Writes to the storages that this one has replaced.
     before: AtomicU32,
+    /// [`Storage::PENDING`], [`Storage::READ`] and [`Storage::OPEN`]: all clear for most storages, so that the doors pass at once.
+    marks: AtomicU8,
+    /// Its part in the graph of deferred ops.
+    part: Mutex<Option<Box<deferred::Part>>>,
 }
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(0);
 
 struct State {
     buffer: Buffer,
+    /// Bytes that `buffer` will have, where it is yet to come.
+    promised: usize,
     last_write: Option<Site>,
 }
 
 impl Storage {
+    /// Its values are put off.
+    const PENDING: u8 = 1;
+    /// Deferred ops may have yet to read it.
+    const READ: u8 = 2;
+    /// Its address was given away: others may write to it unseen, so that no op on it may wait.
+    const OPEN: u8 = 4;
+
     /// Takes over `buffer`.
     pub(crate) fn new(buffer: Buffer) -> Arc<Storage> {
+        let marks = if buffer.is_foreign() { Storage::OPEN } else { 0 };
+        Storage::with(State { buffer, promised: 0, last_write: None }, marks, None)
+    }
+    /// A storage of `bytes` bytes that `part` promises.
+    fn promised(part: deferred::Part, bytes: usize) -> Arc<Storage> {
+        let state = State { buffer: Buffer::none(), promised: bytes, last_write: None };
+        Storage::with(state, Storage::PENDING, Some(Box::new(part)))
+    }
+    #[inline]
+    fn with(state: State, marks: u8, part: Option<Box<deferred::Part>>) -> Arc<Storage> {
         Arc::new(Storage {
-            state: RwLock::new(State { buffer, last_write: None }),
+            state: RwLock::new(state),
             id: NEXT_ID.fetch_add(1, Relaxed),
             writes: AtomicU32::new(0),
             before: AtomicU32::new(0),
+            marks: AtomicU8::new(marks),
+            part: Mutex::new(part),
         })
+    }
+    fn is_marked(&self, mark: u8) -> bool {
+        self.marks.load(Acquire) & mark != 0
+    }
+    fn mark(&self, mark: u8) {
+        self.marks.fetch_or(mark, AcqRel);
+    }
+    fn unmark(&self, mark: u8) {
+        self.marks.fetch_and(!mark, AcqRel);
+    }
+    /// Whether others may write to it unseen.
+    fn is_open(&self) -> bool {
+        self.is_marked(Storage::OPEN)
+    }
+    /// Keeps a promise.
+    fn fulfil(&self, buffer: Buffer) {
+        self.guard_mut().buffer = buffer;
+    }
+    /// Makes its values be there, and where they are about to be overwritten, lets deferred ops read them first.
+    #[inline]
+    fn settle(&self, overwritten: bool) -> Result<()> {
+        let marks = self.marks.load(Acquire);
+        if marks & (Storage::PENDING | Storage::READ) == 0 {
+            return Ok(());
+        }
+        if marks & Storage::PENDING != 0 {
+            self.realise()?;
+        }
+        if overwritten && self.is_marked(Storage::READ) {
+            self.unmark(Storage::READ);
+            self.serve_readers()?;
+        }
+        Ok(())
     }
     /// How often it has been written to.
     pub fn version(&self) -> u32 {
@@ -61,16 +126,27 @@ impl Storage {
     pub(crate) fn last_write(&self) -> Option<Site> {
         self.guard().last_write
     }
+    /// Computes its values now, if they have been put off.
+    pub(crate) fn realised(&self) -> Result<()> {
+        self.settle(false)
+    }
     /// Size in bytes.
     pub fn nbytes(&self) -> usize {
-        self.guard().buffer.len()
+        let state = self.guard();
+        state.buffer.len().max(state.promised)
     }
     /// Whether the memory belongs to somebody else, who may be looking at it.
     pub fn is_foreign(&self) -> bool {
         self.guard().buffer.is_foreign()
     }
-    /// Address of the first byte: an identity for tests and diagnostics, not a way in.
+    /// Address of the first byte. Who asks may write there unseen: from now on, ops on this storage run at their call.
+    ///
+    /// # Panics
+    /// If the values had been put off, and there is no memory for them.
+    #[track_caller]
     pub fn data_ptr(&self) -> usize {
+        self.mark(Storage::OPEN);
+        crate::error::or_panic(self.settle(true));
         self.guard().buffer.as_ptr() as usize
     }
     // A kernel that panicked has left unspecified numbers, not broken memory: a poisoned lock is as good as any.
@@ -142,7 +218,13 @@ impl Guard<'_> {
 struct Guards<'a>(SmallVec<[(*const Storage, Guard<'a>); 4]>);
 
 impl<'a> Guards<'a> {
-    fn lock(writes: &'a [Data], reads: &'a [Data]) -> Guards<'a> {
+    fn lock(writes: &'a [Data], reads: &'a [Data]) -> Result<Guards<'a>> {
+        for d in writes {
+            d.storage.settle(true)?;
+        }
+        for d in reads {
+            d.storage.settle(false)?;
+        }
         let mut wanted: SmallVec<[(&'a Storage, bool); 4]> = SmallVec::new();
         // Writes come first: what is written and read is locked for writing.
         for (d, w) in writes.iter().map(|d| (d, true)).chain(reads.iter().map(|d| (d, false))) {
@@ -155,7 +237,7 @@ impl<'a> Guards<'a> {
         for (s, w) in wanted {
             guards.push((s as *const _, if w { Guard::Write(s.guard_mut()) } else { Guard::Read(s.guard()) }));
         }
-        Guards(guards)
+        Ok(Guards(guards))
     }
     fn buffer(&self, d: &Data) -> &Buffer {
         let key = Arc::as_ptr(&d.storage);
@@ -182,7 +264,7 @@ impl<'a> Guards<'a> {
 
 /// The reading door: runs `f` with a view of each operand.
 pub(crate) fn read<R>(operands: &[Data], f: impl FnOnce(&[View]) -> Result<R>) -> Result<R> {
-    let guards = Guards::lock(&[], operands);
+    let guards = Guards::lock(&[], operands)?;
     let views = guards.views(operands)?;
     f(&views)
 }
@@ -190,7 +272,7 @@ pub(crate) fn read<R>(operands: &[Data], f: impl FnOnce(&[View]) -> Result<R>) -
 /// The writing door: runs `f` with writable views of `outs` and views of `ins`, then raises each output's version.
 /// The outputs must not overlap each other; an input that shares memory with an output must be exactly that output, or a copy.
 pub(crate) fn write<R>(outs: &[Data], ins: &[Data], f: impl FnOnce(&mut [ViewMut], &[View]) -> Result<R>) -> Result<R> {
-    let mut guards = Guards::lock(outs, ins);
+    let mut guards = Guards::lock(outs, ins)?;
     let result = {
         let views = guards.views(ins)?;
         let mut out_views = outs.iter().map(|d| guards.view_mut(d)).collect::<Result<SmallVec<[ViewMut; 2]>>>()?;
@@ -214,7 +296,7 @@ pub(crate) fn compute_many(
     ins: &[Data],
     kernel: impl FnOnce(&[View], &mut [ViewMut]) -> Result<()>,
 ) -> Result<SmallVec<[Data; 2]>> {
-    let guards = Guards::lock(&[], ins);
+    let guards = Guards::lock(&[], ins)?;
     let views = guards.views(ins)?;
     let buffers = outs.iter().map(|(l, d)| alloc(l, *d)).collect::<Result<SmallVec<[Buffer; 2]>>>()?;
     {
@@ -235,9 +317,20 @@ pub(crate) fn compute(
     ins: &[Data],
     kernel: impl FnOnce(&[View], &mut ViewMut) -> Result<()>,
 ) -> Result<Data> {
-    let guards = Guards::lock(&[], ins);
+    let guards = Guards::lock(&[], ins)?;
     let views = guards.views(ins)?;
     fresh(layout, dtype, |out| kernel(&views, out))
+}
+
+/// Runs a pointwise program over `ins`, which have the shape of `layout`, or puts it off: one new storage per output.
+pub(crate) fn pointwise(program: &Program, ins: &[Data], layout: &Layout) -> Result<SmallVec<[Data; 2]>> {
+    if deferred::is_wanted(layout.numel())
+        && let Some(promised) = deferred::put_off(program, ins, layout)?
+    {
+        return Ok(promised);
+    }
+    let specs: SmallVec<[(Layout, DType); 2]> = program.outs.iter().map(|&r| (layout.clone(), program.dtype(r))).collect();
+    compute_many(&specs, ins, |ins, outs| crate::ops::backend().pointwise(program, ins, outs))
 }
 
 /// [`compute`] without waiting: `None` where an operand is being written, or somebody waits to write it. As it never waits, the caller may
@@ -255,6 +348,10 @@ pub(crate) fn compute_at_once(
     fn view<'a>(guard: &'a RwLockReadGuard<State>, d: &'a Data) -> Option<View<'a>> {
         // SAFETY: the storage is locked for reading; bools enter only through checked constructors.
         unsafe { View::new(&guard.buffer, &d.layout, d.dtype) }.ok()
+    }
+    let waits = |d: &Data| d.storage.is_marked(Storage::PENDING);
+    if waits(x) || y.is_some_and(waits) {
+        return None;
     }
     let first = x.storage.try_guard()?;
     let vx = view(&first, x)?;

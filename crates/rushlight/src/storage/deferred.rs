@@ -1,0 +1,412 @@
+//! Deferred pointwise ops: what a storage will hold, once somebody looks.
+//!
+//! A large pointwise op does not run at its call. It is appended to a *region*: a program over operands of one layout, which grows while ops
+//! read each other's results. The first look at any result (through [`super::read`], [`super::write`] or an address) runs the whole region
+//! as one pass over memory: a value that nobody holds any more is never written, and one that is held (by the user, or by a derivative that
+//! saved it) is written beside the others, so that nothing is ever computed twice. Each instruction rounds as it does alone: results have the
+//! same bits as op by op.
+//!
+//! Invariants:
+//! - All checks of shapes, dtypes and aliasing are over before an op comes here; only running out of memory can fail later.
+//! - Operands that a region loads are not deferred themselves (those of its own layout are registers, others are run first), so that running
+//!   a region never leads to another, however long the chain.
+//! - [`GRAPH`] is held whenever a region or a promise changes, and never while a kernel runs or a storage's own lock is waited for by
+//!   somebody who holds it.
+
+use super::{Data, Storage};
+use crate::Result;
+use rushlight_kernels::backend::{View, ViewMut};
+use rushlight_kernels::{Buffer, Inst, Layout, Program, Reg};
+use smallvec::SmallVec;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+
+/// Instructions of a region, at most: the tile executor keeps a register for each that is still needed, and they should fit in L1.
+const MOST_INSTRUCTIONS: usize = 64;
+/// Operands that a region loads, at most.
+const MOST_INPUTS: usize = 16;
+/// Fewest elements for which an op is put off: below, memory is near, and the bookkeeping costs more than a pass.
+const SMALLEST: usize = 1 << 14;
+
+/// Fewest elements of a deferred op; [`UNSET`] until first asked for, `usize::MAX` where ops run at once.
+static FROM: AtomicUsize = AtomicUsize::new(UNSET);
+const UNSET: usize = 0;
+
+/// Held while the graph of regions changes.
+static GRAPH: Mutex<()> = Mutex::new(());
+/// Woken when a region has run.
+static RAN: Condvar = Condvar::new();
+
+fn graph() -> MutexGuard<'static, ()> {
+    GRAPH.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether an op with results of `numel` elements is put off.
+#[inline]
+pub(crate) fn is_wanted(numel: usize) -> bool {
+    let from = FROM.load(Relaxed);
+    numel >= if from == UNSET { first_asked() } else { from }
+}
+
+#[cold]
+fn first_asked() -> usize {
+    let eager = std::env::var("RUSHLIGHT_EAGER").is_ok_and(|v| !v.is_empty() && v != "0");
+    let from = if eager { usize::MAX } else { SMALLEST };
+    match FROM.compare_exchange(UNSET, from, Relaxed, Relaxed) {
+        Ok(_) => from,
+        Err(set) => set,
+    }
+}
+
+/// Whether large pointwise ops are deferred and fused. They are, unless the environment variable `RUSHLIGHT_EAGER` is 1 or
+/// [`set_deferred`] says otherwise.
+pub fn is_deferred() -> bool {
+    is_wanted(usize::MAX - 1)
+}
+
+/// Says whether large pointwise ops wait until their results are looked at, so that chains of them run in one pass over memory. Results have
+/// the same bits either way. Ops that wait already go on waiting.
+pub fn set_deferred(on: bool) {
+    FROM.store(if on { SMALLEST } else { usize::MAX }, Relaxed);
+}
+
+/// Defers ops from `numel` elements on: for tests, whose tensors are small.
+#[doc(hidden)]
+pub fn set_deferred_from(numel: usize) {
+    FROM.store(numel.max(1), Relaxed);
+}
+
+/// Ops that will run together.
+pub(super) struct Region {
+    body: Mutex<Body>,
+}
+
+struct Body {
+    state: State,
+    /// Of every register: new memory in some order of the dimensions.
+    layout: Layout,
+    program: Program,
+    ins: Vec<Data>,
+    /// The storages that registers were promised to. Who has lost interest is gone.
+    outs: Vec<(Reg, Weak<Storage>)>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum State {
+    /// Takes more ops.
+    Open,
+    /// A thread is computing it.
+    Running,
+    /// Its storages have their values.
+    Done,
+}
+
+/// Where a storage's values will come from.
+#[derive(Clone)]
+struct Promise {
+    region: Arc<Region>,
+    reg: Reg,
+}
+
+/// A storage's part in the graph. In a box, as most storages have none.
+#[derive(Default)]
+pub(super) struct Part {
+    promise: Option<Promise>,
+    /// Regions that load it.
+    readers: Vec<Weak<Region>>,
+}
+
+impl Region {
+    fn body(&self) -> MutexGuard<'_, Body> {
+        self.body.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Storage {
+    fn part(&self) -> MutexGuard<'_, Option<Box<Part>>> {
+        self.part.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+    fn promise(&self) -> Option<Promise> {
+        self.part().as_ref()?.promise.clone()
+    }
+    /// Computes its values, if they have been put off.
+    ///
+    /// # Errors
+    /// If there is no memory for the region's results. They stay promised.
+    #[cold]
+    pub(super) fn realise(&self) -> Result<()> {
+        let guard = graph();
+        match self.promise() {
+            Some(promise) => run(guard, &promise.region),
+            None => Ok(()),
+        }
+    }
+    /// Computes all that has yet to read its present values.
+    #[cold]
+    pub(super) fn serve_readers(&self) -> Result<()> {
+        loop {
+            let guard = graph();
+            let next = self.part().as_mut().and_then(|part| part.readers.pop());
+            match next {
+                Some(reader) => {
+                    if let Some(region) = reader.upgrade() {
+                        run(guard, &region)?;
+                    }
+                }
+                None => return Ok(()),
+            }
+        }
+    }
+    /// Notes that `region` will load it.
+    fn add_reader(&self, region: &Arc<Region>) {
+        let mut part = self.part();
+        let readers = &mut part.get_or_insert_default().readers;
+        if readers.len() >= 8 {
+            readers.retain(|r| r.strong_count() > 0);
+        }
+        readers.push(Arc::downgrade(region));
+        drop(part);
+        self.mark(Storage::READ);
+    }
+}
+
+/// Runs `region`, or waits until another thread has. The graph's lock comes in, and is released while kernels run.
+fn run(mut guard: MutexGuard<'static, ()>, region: &Arc<Region>) -> Result<()> {
+    while region.body().state == State::Running {
+        guard = RAN.wait(guard).unwrap_or_else(PoisonError::into_inner);
+    }
+    let (program, ins, outs, layout) = {
+        let mut body = region.body();
+        if body.state == State::Done {
+            return Ok(());
+        }
+        body.state = State::Running;
+        let outs: SmallVec<[(Reg, Arc<Storage>); 4]> =
+            body.outs.iter().filter_map(|(r, s)| Some((*r, s.upgrade()?))).collect();
+        (std::mem::take(&mut body.program), std::mem::take(&mut body.ins), outs, body.layout.clone())
+    };
+    drop(guard);
+    // A panic in a kernel must not leave the region running for ever.
+    let buffers = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| compute(&program, &ins, &outs, &layout)));
+    let guard = graph();
+    let (outcome, payload) = match buffers {
+        Ok(Ok(buffers)) => {
+            for ((_, storage), buffer) in outs.iter().zip(buffers) {
+                storage.fulfil(buffer);
+                let promise = storage.part().as_mut().and_then(|part| part.promise.take());
+                drop(promise);
+                storage.unmark(Storage::PENDING);
+            }
+            region.body().state = State::Done;
+            (Ok(()), None)
+        }
+        failed => {
+            let mut body = region.body();
+            (body.program, body.ins, body.state) = (program, ins.clone(), State::Open);
+            match failed {
+                Ok(Err(e)) => (Err(e), None),
+                Err(payload) => (Ok(()), Some(payload)),
+                Ok(Ok(_)) => unreachable!("handled above"),
+            }
+        }
+    };
+    RAN.notify_all();
+    drop(guard);
+    // Only now: dropping an operand may run its owner's code.
+    drop((ins, outs));
+    match payload {
+        Some(payload) => std::panic::resume_unwind(payload),
+        None => outcome,
+    }
+}
+
+/// The values of the registers `outs`, by as much of the program as they need.
+#[allow(unsafe_code)]
+fn compute(program: &Program, ins: &[Data], outs: &[(Reg, Arc<Storage>)], layout: &Layout) -> Result<SmallVec<[Buffer; 4]>> {
+    if outs.is_empty() {
+        return Ok(SmallVec::new());
+    }
+    let (program, kept) = needed(program, outs.iter().map(|(r, _)| *r));
+    let ins: SmallVec<[Data; 4]> = kept.iter().map(|&i| ins[i as usize].clone()).collect();
+    let guards = super::Guards::lock(&[], &ins)?;
+    let views: SmallVec<[View; 4]> = guards.views(&ins)?;
+    let dtype = |k: usize| program.dtypes[program.outs[k] as usize];
+    let mut buffers = SmallVec::<[Buffer; 4]>::new();
+    for k in 0..outs.len() {
+        buffers.push(super::alloc(layout, dtype(k))?);
+    }
+    {
+        let mut out_views = SmallVec::<[ViewMut; 4]>::new();
+        for (k, buffer) in buffers.iter().enumerate() {
+            // SAFETY: the buffer is new, so this view is the only access; the program writes every element before anyone reads one.
+            out_views.push(unsafe { ViewMut::new(buffer, layout, dtype(k))? });
+        }
+        crate::ops::backend().pointwise(&program, &views, &mut out_views)?;
+    }
+    Ok(buffers)
+}
+
+/// The part of `program` that computes the registers `outs`, and the numbers of the operands that it loads, which are numbered anew.
+fn needed(program: &Program, outs: impl Iterator<Item = Reg>) -> (Program, SmallVec<[u8; 16]>) {
+    let outs: SmallVec<[Reg; 4]> = outs.collect();
+    let mut wanted: SmallVec<[bool; MOST_INSTRUCTIONS]> = SmallVec::from_elem(false, program.insts.len());
+    outs.iter().for_each(|&r| wanted[r as usize] = true);
+    for i in (0..program.insts.len()).rev() {
+        if wanted[i] {
+            program.insts[i].operands().iter().for_each(|&r| wanted[r as usize] = true);
+        }
+    }
+    let mut small = Program::new();
+    let mut kept = SmallVec::<[u8; 16]>::new();
+    let mut now: SmallVec<[Reg; MOST_INSTRUCTIONS]> = SmallVec::from_elem(0, program.insts.len());
+    for (i, inst) in program.insts.iter().enumerate().filter(|&(i, _)| wanted[i]) {
+        let inst = match *inst {
+            Inst::Load(k) => {
+                kept.push(k);
+                Inst::Load((kept.len() - 1) as u8)
+            }
+            other => other.renamed(|r| now[r as usize]),
+        };
+        now[i] = small.push(inst, program.dtypes[i]);
+    }
+    outs.iter().for_each(|&r| small.out(now[r as usize]));
+    (small, kept)
+}
+
+/// Puts off `program` over `ins`, which have the shape of `layout`: answers what its outputs will be. `None` where it must run now: where
+/// an operand's memory is open to others, who may change it unseen, or a kernel looks for zeros among the divisors.
+///
+/// # Errors
+/// If an operand that has to be computed first cannot be.
+pub(super) fn put_off(program: &Program, ins: &[Data], layout: &Layout) -> Result<Option<SmallVec<[Data; 2]>>> {
+    if layout.numel() == 0 || ins.iter().any(|d| d.storage.is_open()) || program.insts.iter().any(|i| fails(program, i)) {
+        return Ok(None);
+    }
+    loop {
+        let guard = graph();
+        match plan(program, ins, layout) {
+            Plan::Join(region) => {
+                let outs = append(&region, program, ins, layout);
+                drop(guard);
+                return Ok(Some(outs));
+            }
+            Plan::RunFirst(region) => run(guard, &region)?,
+            Plan::TooLong => return Ok(None),
+        }
+    }
+}
+
+/// Whether an instruction may fail for what it finds in the data.
+fn fails(program: &Program, inst: &Inst) -> bool {
+    matches!(inst, Inst::Bin(op, _, b) if op.divides(program.dtype(*b)))
+}
+
+/// What is to be done with a new op.
+enum Plan {
+    /// Append it to this region.
+    Join(Arc<Region>),
+    /// Run this region, and ask again.
+    RunFirst(Arc<Region>),
+    /// It does not fit in any region.
+    TooLong,
+}
+
+/// Finds the region for `program`: its operands' own, merged into one where they have several, or a new one.
+fn plan(program: &Program, ins: &[Data], layout: &Layout) -> Plan {
+    let mut joined: SmallVec<[Arc<Region>; 3]> = SmallVec::new();
+    for d in ins {
+        let Some(Promise { region, reg }) = d.storage.promise() else { continue };
+        let fits = {
+            let body = region.body();
+            body.state == State::Open && body.layout == *layout && d.layout == *layout && body.program.dtype(reg) == d.dtype
+        };
+        if !fits {
+            return Plan::RunFirst(region);
+        }
+        if !joined.iter().any(|r| Arc::ptr_eq(r, &region)) {
+            joined.push(region);
+        }
+    }
+    let size = |r: &Arc<Region>| {
+        let body = r.body();
+        (body.program.insts.len(), body.ins.len())
+    };
+    let (mut insts, mut loads) = (program.insts.len(), ins.len());
+    if insts > MOST_INSTRUCTIONS || loads > MOST_INPUTS {
+        return Plan::TooLong;
+    }
+    // The longest first: it stays where it is, and the others come to it.
+    joined.sort_by_key(|r| std::cmp::Reverse(size(r)));
+    for r in &joined {
+        let (i, l) = size(r);
+        (insts, loads) = (insts + i, loads + l);
+        if insts > MOST_INSTRUCTIONS || loads > MOST_INPUTS {
+            return Plan::RunFirst(r.clone());
+        }
+    }
+    let mut joined = joined.into_iter();
+    let Some(first) = joined.next() else {
+        let body = Body { state: State::Open, layout: layout.clone(), program: Program::new(), ins: Vec::new(), outs: Vec::new() };
+        return Plan::Join(Arc::new(Region { body: Mutex::new(body) }));
+    };
+    joined.for_each(|other| merge(&first, &other));
+    Plan::Join(first)
+}
+
+/// The register of `region` that holds `d`'s elements, loaded if it is not yet.
+fn load(region: &Arc<Region>, body: &mut Body, d: &Data) -> Reg {
+    let known = body.ins.iter().position(|x| Arc::ptr_eq(&x.storage, &d.storage) && x.layout == d.layout && x.dtype == d.dtype);
+    if let Some(k) = known {
+        let at = body.program.insts.iter().position(|i| *i == Inst::Load(k as u8));
+        return at.expect("every operand is loaded") as Reg;
+    }
+    d.storage.add_reader(region);
+    body.ins.push(d.clone());
+    body.program.load(body.ins.len() - 1, d.dtype)
+}
+
+/// Moves all of `from` into `into`.
+fn merge(into: &Arc<Region>, from: &Arc<Region>) {
+    let (mut to, mut from) = (into.body(), from.body());
+    let mut now: SmallVec<[Reg; MOST_INSTRUCTIONS]> = SmallVec::new();
+    for (inst, &dtype) in from.program.insts.iter().zip(&from.program.dtypes) {
+        let reg = match *inst {
+            Inst::Load(k) => load(into, &mut to, &from.ins[k as usize]),
+            other => to.program.push(other.renamed(|r| now[r as usize]), dtype),
+        };
+        now.push(reg);
+    }
+    for (reg, storage) in std::mem::take(&mut from.outs) {
+        let reg = now[reg as usize];
+        if let Some(storage) = storage.upgrade() {
+            storage.part().get_or_insert_default().promise = Some(Promise { region: into.clone(), reg });
+            to.outs.push((reg, Arc::downgrade(&storage)));
+        }
+    }
+    from.state = State::Done;
+    from.ins.clear();
+}
+
+/// Appends `program` to an open region that its deferred operands belong to.
+fn append(region: &Arc<Region>, program: &Program, ins: &[Data], layout: &Layout) -> SmallVec<[Data; 2]> {
+    let body = &mut *region.body();
+    let mut now: SmallVec<[Reg; 8]> = SmallVec::new();
+    for (inst, &dtype) in program.insts.iter().zip(&program.dtypes) {
+        let reg = match *inst {
+            Inst::Load(k) => {
+                let d = &ins[k as usize];
+                d.storage.promise().map_or_else(|| load(region, body, d), |p| p.reg)
+            }
+            other => body.program.push(other.renamed(|r| now[r as usize]), dtype),
+        };
+        now.push(reg);
+    }
+    let promised = program.outs.iter().map(|&r| {
+        let (reg, dtype) = (now[r as usize], program.dtype(r));
+        let part = Part { promise: Some(Promise { region: region.clone(), reg }), readers: Vec::new() };
+        let storage = Storage::promised(part, layout.numel() * dtype.size());
+        body.outs.push((reg, Arc::downgrade(&storage)));
+        Data { storage, layout: layout.clone(), dtype, wrapped: false }
+    });
+    promised.collect()
+}
