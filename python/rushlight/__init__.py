@@ -20,11 +20,13 @@ from ._C import (
     get_default_dtype,
     get_num_threads,
     is_anomaly_enabled,
+    is_deferred,
     is_grad_enabled,
     is_inference_mode_enabled,
     promote_types,
     result_type,
     set_anomaly_enabled,
+    set_deferred,
     set_num_threads,
     tensor,
 )

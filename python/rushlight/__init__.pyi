@@ -2018,6 +2018,8 @@ def is_autocast_cpu_enabled(device_type=None) -> Any:
 from rushlight._numbers import is_autocast_enabled as is_autocast_enabled
 from rushlight._numbers import is_complex as is_complex
 from rushlight._numbers import is_conj as is_conj
+def is_deferred(*args: Any, **kwargs: Any) -> Any:
+    """Whether large pointwise ops wait until their results are looked at, and then run in one pass over memory."""
 from rushlight._numbers import is_deterministic_algorithms_warn_only_enabled as is_deterministic_algorithms_warn_only_enabled
 def is_distributed(input) -> Any:
     """False: there are no complex tensors."""
@@ -2527,6 +2529,8 @@ def set_anomaly_enabled(*args: Any, **kwargs: Any) -> Any:
 from rushlight._numbers import set_default_device as set_default_device
 from rushlight._numbers import set_default_dtype as set_default_dtype
 from rushlight._numbers import set_default_tensor_type as set_default_tensor_type
+def set_deferred(*args: Any, **kwargs: Any) -> Any:
+    """Says whether large pointwise ops wait until their results are looked at (the default; `RUSHLIGHT_EAGER=1` in the environment: they do not). Results have the same bits either way."""
 from rushlight._numbers import set_deterministic_debug_mode as set_deterministic_debug_mode
 from rushlight._numbers import set_float32_matmul_precision as set_float32_matmul_precision
 from rushlight._numbers import set_flush_denormal as set_flush_denormal

@@ -34,6 +34,18 @@ fn set_num_threads(n: i64) -> PyResult<()> {
     Ok(())
 }
 
+/// Whether large pointwise ops wait until their results are looked at, and then run in one pass over memory.
+#[pyfunction]
+fn is_deferred() -> bool {
+    rushlight::is_deferred()
+}
+/// Says whether large pointwise ops wait until their results are looked at (the default; `RUSHLIGHT_EAGER=1` in the environment: they do not).
+/// Results have the same bits either way.
+#[pyfunction]
+fn set_deferred(on: bool) {
+    rushlight::set_deferred(on);
+}
+
 /// How tensors are printed: precision, threshold, edgeitems, linewidth, sci_mode.
 #[pyfunction]
 fn _print_options(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
@@ -105,6 +117,8 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(set_default_dtype, module)?)?;
     module.add_function(wrap_pyfunction!(get_num_threads, module)?)?;
     module.add_function(wrap_pyfunction!(set_num_threads, module)?)?;
+    module.add_function(wrap_pyfunction!(is_deferred, module)?)?;
+    module.add_function(wrap_pyfunction!(set_deferred, module)?)?;
     module.add_function(wrap_pyfunction!(_print_options, module)?)?;
     module.add_function(wrap_pyfunction!(_set_print_options, module)?)?;
     module.add_function(wrap_pyfunction!(memory_stats, module)?)?;

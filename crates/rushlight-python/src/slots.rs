@@ -611,6 +611,11 @@ impl PyTensor {
         slf.get().tensor().detach_().or_raise()?;
         Ok(slf)
     }
+    /// Computes the values now, if they have been put off (`set_deferred`).
+    fn _realise(&self, py: Python<'_>) -> PyResult<()> {
+        let t = self.tensor();
+        py.detach(|| t.realise()).or_raise()
+    }
     #[getter]
     fn _base<'py>(&self, py: Python<'py>) -> PyResult<Option<Object<'py>>> {
         self.tensor().view_base().map(|t| wrap(py, t)).transpose()
