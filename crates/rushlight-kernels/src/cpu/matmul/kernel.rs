@@ -26,6 +26,13 @@ type TileFn<T> = unsafe fn(&Tile<T>);
 /// `(k, a, ars, b, bcs, sums)`: dot products of rows of `a` with `DOT_COLUMNS` columns of `b`, both adjacent along `k`.
 type DotsFn<T> = unsafe fn(usize, *const T, isize, *const T, isize, &mut [[T; DOT_COLUMNS]; DOT_ROWS]);
 
+/// `(k, a, b)`: the sum of `k` products of adjacent elements.
+type DotFn<T> = unsafe fn(usize, *const T, *const T) -> T;
+/// `(size, from, step, to, ld)`: rows of adjacent elements, `step` apart, to rows `ld` apart.
+type CopyFn<T> = unsafe fn([usize; 2], *const T, isize, *mut T, usize);
+/// `(size, from, step, to, ld)`: columns of adjacent elements, `step` apart, to rows `ld` apart; both sizes are multiples of [`SQUARE`].
+type TransposeFn<T> = unsafe fn([usize; 2], *const T, isize, *mut T, usize);
+
 /// `(k, w, base, offsets, n, y)`: see [`taps`].
 type TapsFn<T> = unsafe fn(usize, *const T, *const T, *const isize, usize, *mut T);
 /// `(size, a, a_step, b, b_step, offsets, sums)`: see [`correlate`].
@@ -33,6 +40,8 @@ type CorrelateFn<T> = unsafe fn([usize; 2], *const T, isize, *const T, isize, &[
 
 /// Taps that [`Kernels::correlate`] does at once.
 pub(crate) const TAPS: usize = 4;
+/// Side of the squares that [`Kernels::transpose`] does at once.
+pub(super) const SQUARE: usize = 8;
 /// Rows and columns of the dot-product kernels.
 pub(super) const DOT_ROWS: usize = 4;
 pub(super) const DOT_COLUMNS: usize = 4;
@@ -49,6 +58,10 @@ pub(crate) struct Kernels<T: 'static> {
     wide: &'static [TileFn<T>],
     /// `dots[r - 1]` does `r` rows.
     pub(super) dots: [DotsFn<T>; DOT_ROWS],
+    /// One long dot product.
+    pub(super) dot: DotFn<T>,
+    pub(super) copy: CopyFn<T>,
+    pub(super) transpose: TransposeFn<T>,
     /// A row of a convolution: `y[j] = sum over p < k of w[p] * base[offsets[p] + j]`, `j < n`.
     pub(crate) taps: TapsFn<T>,
     /// Its transpose in `w`: `sums[t] += sum over i, j of a[i * a_step + j] * b[i * b_step + offsets[t] + j]` over `size` rows, columns.
@@ -139,25 +152,102 @@ unsafe fn dots<V: Vector, const M: usize>(
     unsafe {
         let mut sums = [[V::splat(V::Lane::ZERO); DOT_COLUMNS]; M];
         let full = k / V::LANES * V::LANES;
-        let mask = V::mask(k - full);
         let mut p = 0;
-        while p < k {
-            let get = |q: *const V::Lane| if p < full { V::load(q) } else { V::load_masked(q, mask) };
+        while p < full {
             let mut x = [V::splat(V::Lane::ZERO); DOT_COLUMNS];
             for j in 0..DOT_COLUMNS {
-                x[j] = get(b.offset(j as isize * bcs).add(p));
+                x[j] = V::load(b.offset(j as isize * bcs).add(p));
             }
             for i in 0..M {
-                let y = get(a.offset(i as isize * ars).add(p));
+                let y = V::load(a.offset(i as isize * ars).add(p));
                 for j in 0..DOT_COLUMNS {
                     sums[i][j] = y.mul_add(x[j], sums[i][j]);
                 }
             }
             p += V::LANES;
         }
-        for i in 0..M {
+        if full < k {
+            let mask = V::mask(k - full);
             for j in 0..DOT_COLUMNS {
-                out[i][j] = sum(sums[i][j]);
+                let x = V::load_masked(b.offset(j as isize * bcs).add(full), mask);
+                for i in 0..M {
+                    let y = V::load_masked(a.offset(i as isize * ars).add(full), mask);
+                    sums[i][j] = y.mul_add(x, sums[i][j]);
+                }
+            }
+        }
+        for i in 0..M {
+            out[i] = V::sums(sums[i]);
+        }
+    }
+}
+
+/// # Safety
+/// The processor has `V`'s instruction set; both runs lie in memory.
+#[inline(always)]
+unsafe fn dot<V: Vector>(k: usize, a: *const V::Lane, b: *const V::Lane) -> V::Lane {
+    // Enough sums to hide the latency of an addition.
+    const SUMS: usize = 8;
+    // SAFETY: accesses are to the first `k` elements.
+    unsafe {
+        let mut sums = [V::splat(V::Lane::ZERO); SUMS];
+        let mut p = 0;
+        while p + SUMS * V::LANES <= k {
+            for s in 0..SUMS {
+                sums[s] = V::load(a.add(p + s * V::LANES)).mul_add(V::load(b.add(p + s * V::LANES)), sums[s]);
+            }
+            p += SUMS * V::LANES;
+        }
+        let mut s = 0;
+        while p < k {
+            let mask = V::mask((k - p).min(V::LANES));
+            sums[s] = V::load_masked(a.add(p), mask).mul_add(V::load_masked(b.add(p), mask), sums[s]);
+            (p, s) = (p + V::LANES, s + 1);
+        }
+        for half in [4, 2, 1] {
+            for s in 0..half {
+                sums[s] = sums[s].add(sums[s + half]);
+            }
+        }
+        V::sum(sums[0])
+    }
+}
+
+/// See [`CopyFn`]. Short rows in registers are several times faster than calls of memcpy.
+///
+/// # Safety
+/// The processor has `V`'s instruction set; all rows lie in memory and do not overlap.
+#[inline(always)]
+unsafe fn copy<V: Vector>([rows, cols]: [usize; 2], from: *const V::Lane, step: isize, to: *mut V::Lane, ld: usize) {
+    let full = cols / V::LANES * V::LANES;
+    // SAFETY: accesses are to the first `cols` elements of each row.
+    unsafe {
+        let mask = V::mask(cols - full);
+        for i in 0..rows {
+            let (from, to) = (from.offset(i as isize * step), to.add(i * ld));
+            let mut j = 0;
+            while j < full {
+                V::load(from.add(j)).store(to.add(j));
+                j += V::LANES;
+            }
+            if full < cols {
+                V::load_masked(from.add(full), mask).store_masked(to.add(full), mask);
+            }
+        }
+    }
+}
+
+/// See [`TransposeFn`].
+///
+/// # Safety
+/// As [`copy`].
+#[inline(always)]
+unsafe fn transpose<V: Vector>([rows, cols]: [usize; 2], from: *const V::Lane, step: isize, to: *mut V::Lane, ld: usize) {
+    // SAFETY: squares within both matrices.
+    unsafe {
+        for j in (0..cols).step_by(SQUARE) {
+            for i in (0..rows).step_by(SQUARE) {
+                V::square(from.offset(i as isize + j as isize * step), step, to.add(i * ld + j), ld);
             }
         }
     }
@@ -224,28 +314,9 @@ unsafe fn correlate<V: Vector>(
             }
         }
         for t in 0..TAPS {
-            out[t] = out[t].add(sum(sums[t]));
+            out[t] = out[t].add(V::sum(sums[t]));
         }
     }
-}
-
-/// The sum of a register's lanes, pairwise.
-///
-/// # Safety
-/// The processor has `V`'s instruction set.
-#[inline(always)]
-unsafe fn sum<V: Vector>(x: V) -> V::Lane {
-    let mut lanes = [V::Lane::ZERO; 16];
-    // SAFETY: no register has more than 16 lanes.
-    unsafe { x.store(lanes.as_mut_ptr()) };
-    let mut width = V::LANES;
-    while width > 1 {
-        width /= 2;
-        for l in 0..width {
-            lanes[l] = lanes[l].add(lanes[l + width]);
-        }
-    }
-    lanes[0]
 }
 
 /// Instantiates the kernels for a register type, each function compiled with the instruction set's features.
@@ -258,11 +329,26 @@ macro_rules! kernels {
                 unsafe { tile::<$v, M, NV>(t) }
             }
             $(#[target_feature(enable = $feature)])?
-            unsafe fn dot<const M: usize>(
+            unsafe fn few<const M: usize>(
                 k: usize, a: *const $t, ars: isize, b: *const $t, bcs: isize, out: &mut [[$t; DOT_COLUMNS]; DOT_ROWS],
             ) {
                 // SAFETY: as above.
                 unsafe { dots::<$v, M>(k, a, ars, b, bcs, out) }
+            }
+            $(#[target_feature(enable = $feature)])?
+            unsafe fn long(k: usize, a: *const $t, b: *const $t) -> $t {
+                // SAFETY: as above.
+                unsafe { dot::<$v>(k, a, b) }
+            }
+            $(#[target_feature(enable = $feature)])?
+            unsafe fn rows(size: [usize; 2], from: *const $t, step: isize, to: *mut $t, ld: usize) {
+                // SAFETY: as above.
+                unsafe { copy::<$v>(size, from, step, to, ld) }
+            }
+            $(#[target_feature(enable = $feature)])?
+            unsafe fn columns(size: [usize; 2], from: *const $t, step: isize, to: *mut $t, ld: usize) {
+                // SAFETY: as above.
+                unsafe { transpose::<$v>(size, from, step, to, ld) }
             }
             $(#[target_feature(enable = $feature)])?
             unsafe fn row(k: usize, w: *const $t, base: *const $t, offsets: *const isize, n: usize, y: *mut $t) {
@@ -282,7 +368,10 @@ macro_rules! kernels {
                 lanes: size_of::<$v>() / size_of::<$t>(),
                 tiles: &[$([tiles::<$m, 1>, tiles::<$m, 2>]),*],
                 wide: &[$(tiles::<$w, 4>),*],
-                dots: [dot::<1>, dot::<2>, dot::<3>, dot::<4>],
+                dots: [few::<1>, few::<2>, few::<3>, few::<4>],
+                dot: long,
+                copy: rows,
+                transpose: columns,
             }
         };
     };

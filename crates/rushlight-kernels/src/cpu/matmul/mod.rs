@@ -123,12 +123,24 @@ impl<T: Number> Product<T> {
         }
     }
 
-    /// Whether columns of `b` and the few rows of `a` are adjacent along `k`, so that dot products need no packing.
+    /// Whether rows of `a` and columns of `b` are adjacent along `k`, and so few or so long that dot products are better than packing.
     fn suits_dots(&self) -> bool {
         let adjacent = self.b.rs == 1 && self.a.cs == 1 && !T::CONVERTS;
-        adjacent && self.m <= DOT_ROWS && self.n >= DOT_COLUMNS && self.k >= T::Acc::kernels().lanes
+        let long = self.k >= 8 * T::Acc::kernels().lanes && self.m <= ROWS_OF_DOTS;
+        adjacent && (self.m <= DOT_ROWS || long) && self.n >= DOT_COLUMNS && self.k >= T::Acc::kernels().lanes
+    }
+
+    /// Whether there are only a few sums, along adjacent elements.
+    fn suits_long_dots(&self) -> bool {
+        let adjacent = self.b.rs == 1 && self.a.cs == 1 && !T::CONVERTS;
+        adjacent && self.m * self.n < DOT_ROWS && self.k >= 4 * T::Acc::kernels().lanes
     }
 }
+
+/// Most rows that are multiplied as dot products: the columns of `b` are read again for every four of them.
+const ROWS_OF_DOTS: usize = 64;
+/// Terms of one part of a long sum.
+const LONG: usize = 1 << 14;
 
 /// # Safety
 /// Every element that `p` describes lies in memory, and `c` overlaps nothing.
@@ -147,42 +159,82 @@ unsafe fn by_blocks<T: Number>(p: &Product<T>) -> Result<()> {
     })
 }
 
-/// Few rows times a matrix stored by columns.
+/// Rows times columns of a matrix stored by columns, without packing.
 ///
 /// # Safety
 /// As [`by_blocks`]; `p.suits_dots()`.
 unsafe fn by_dots<T: Number>(p: &Product<T>) -> Result<()> {
-    let dots = T::Acc::kernels().dots[p.m - 1];
+    let kernels = T::Acc::kernels();
     let chunks = p.n.div_ceil(MAX_COLUMNS);
-    // Reading `b` is the cost: about 20 µs of it at 10 GB/s.
-    let group = ((1 << 17) / (p.k * MAX_COLUMNS)).max(1);
+    // For a few rows reading `b` is the cost: about 20 µs of it at 10 GB/s.
+    let group = ((1 << 17) / (p.k * MAX_COLUMNS * p.m.div_ceil(DOT_ROWS))).max(1);
     let tasks = p.batches() * chunks;
     pool::for_ranges(tasks, group, |range| {
         for task in range {
             let (at, from) = (batch_offsets(p, task / chunks), task % chunks * MAX_COLUMNS);
             let cols = from..(from + MAX_COLUMNS).min(p.n);
-            let mut sums = [[T::Acc::ZERO; MAX_COLUMNS]; DOT_ROWS];
-            for j in cols.clone().step_by(DOT_COLUMNS) {
-                // The last group may begin within the one before (or the chunk before), and computes the same again.
-                let j = j.min(p.n - DOT_COLUMNS);
-                let mut four = [[T::Acc::ZERO; DOT_COLUMNS]; DOT_ROWS];
-                let a = p.a.ptr.wrapping_offset(at.a).cast();
-                let b = p.b.ptr.wrapping_offset(at.b + j as isize * p.b.cs).cast();
-                // SAFETY: `m` rows of `a` and four columns of `b`, of `k` adjacent elements of the kernel's own type.
-                unsafe { dots(p.k, a, p.a.rs, b, p.b.cs, &mut four) };
-                for i in 0..p.m {
-                    for (x, y) in (j..).zip(four[i]) {
-                        if x >= from {
-                            sums[i][x - from] = y;
+            for rows in gemm::split(0..p.m, DOT_ROWS) {
+                let mut sums = [[T::Acc::ZERO; MAX_COLUMNS]; DOT_ROWS];
+                let a = p.a.ptr.wrapping_offset(at.a + rows.start as isize * p.a.rs).cast();
+                for j in cols.clone().step_by(DOT_COLUMNS) {
+                    // The last group may begin within the one before (or the chunk before), and computes the same again.
+                    let j = j.min(p.n - DOT_COLUMNS);
+                    let mut four = [[T::Acc::ZERO; DOT_COLUMNS]; DOT_ROWS];
+                    let b = p.b.ptr.wrapping_offset(at.b + j as isize * p.b.cs).cast();
+                    // SAFETY: `rows` of `a` and four columns of `b`, of `k` adjacent elements of the kernel's own type.
+                    unsafe { kernels.dots[rows.len() - 1](p.k, a, p.a.rs, b, p.b.cs, &mut four) };
+                    for (sums, four) in sums.iter_mut().zip(four) {
+                        for (x, y) in (j..).zip(four) {
+                            if x >= from {
+                                sums[x - from] = y;
+                            }
                         }
                     }
                 }
+                let block = Block { rows, cols: cols.clone() };
+                // SAFETY: a part of `c` of this task's own.
+                unsafe { p.target(&at).finish(&block, sums.as_ptr().cast(), MAX_COLUMNS as isize) };
             }
-            let block = Block { rows: 0..p.m, cols };
-            // SAFETY: a part of `c` of this task's own.
-            unsafe { p.target(&at).finish(&block, sums.as_ptr().cast(), MAX_COLUMNS as isize) };
         }
     });
+    Ok(())
+}
+
+/// A few long sums, each in parts that are added in order.
+///
+/// # Safety
+/// As [`by_blocks`]; `p.suits_long_dots()`.
+unsafe fn by_long_dots<T: Number>(p: &Product<T>) -> Result<()> {
+    let kernels = T::Acc::kernels();
+    let parts = p.k.div_ceil(LONG);
+    let sums = p.batches() * p.m * p.n;
+    let part = |i: usize| {
+        let (sum, part) = (i / parts, i % parts);
+        let (at, row, col) = (batch_offsets(p, sum / (p.m * p.n)), sum / p.n % p.m, sum % p.n);
+        let a = p.a.ptr.wrapping_offset(at.a + row as isize * p.a.rs + (part * LONG) as isize);
+        let b = p.b.ptr.wrapping_offset(at.b + col as isize * p.b.cs + (part * LONG) as isize);
+        // SAFETY: runs of adjacent elements within both matrices, of the kernel's own type.
+        unsafe { (kernels.dot)((p.k - part * LONG).min(LONG), a.cast(), b.cast()) }
+    };
+    let finish = |sum: usize, total: T::Acc| {
+        let (at, row, col) = (batch_offsets(p, sum / (p.m * p.n)), sum / p.n % p.m, sum % p.n);
+        let block = Block { rows: row..row + 1, cols: col..col + 1 };
+        // SAFETY: an element of `c` of this sum's own.
+        unsafe { p.target(&at).finish(&block, &total, 1) };
+    };
+    if parts == 1 {
+        pool::for_ranges(sums, (LONG / p.k).max(1), |range| range.for_each(|i| finish(i, part(i))));
+        return Ok(());
+    }
+    let room = scratch::<T::Acc>(sums * parts)?;
+    let all = Matrix { ptr: room.as_ptr().cast::<T::Acc>(), rs: 0, cs: 1 };
+    // SAFETY: each part has a place of its own.
+    pool::for_ranges(sums * parts, 2, |range| range.for_each(|i| unsafe { *all.shifted(i as isize).ptr = part(i) }));
+    for sum in 0..sums {
+        // SAFETY: all parts are written.
+        let values = unsafe { std::slice::from_raw_parts(all.ptr.add(sum * parts), parts) };
+        finish(sum, values.iter().fold(T::Acc::ZERO, |x, y| x.add(*y)));
+    }
     Ok(())
 }
 
@@ -218,7 +270,15 @@ pub fn matmul(a: View, b: View, bias: Option<View>, alpha: Scalar, beta: Scalar,
             p.transpose();
         }
         // SAFETY: `check` found the shapes and dtypes right; views stay within their buffers.
-        unsafe { if p.suits_dots() { by_dots(&p) } else { by_blocks(&p) } }
+        unsafe {
+            if p.suits_dots() {
+                by_dots(&p)
+            } else if p.suits_long_dots() {
+                by_long_dots(&p)
+            } else {
+                by_blocks(&p)
+            }
+        }
     }, else => Err(not_implemented("addmm_impl_cpu_", out.dtype)))
 }
 

@@ -1,6 +1,7 @@
 //! Copying strided matrices to where micro-kernels read them fastest, converted to the type of sums.
 
 use super::Matrix;
+use super::kernel::{HasKernels, SQUARE};
 use super::number::{Acc, Number};
 
 /// The right factor of a product: something that can lay out blocks of itself.
@@ -35,18 +36,18 @@ impl<T: Number> Right<T::Acc> for Strided<T> {
     }
 }
 
-/// Side of the squares that are transposed at once.
-const SQUARE: usize = 8;
-
 /// `to[i * ld + j] = from[i * steps[0] + j * steps[1]]`.
 ///
 /// # Safety
 /// All these elements lie in memory; `to` overlaps nothing.
 pub(crate) unsafe fn pack<T: Number>(from: *const T, size: [usize; 2], steps: [isize; 2], to: *mut T::Acc, ld: usize) {
-    let [rows, cols] = size;
-    // SAFETY: every index is within `size`.
+    let ([rows, cols], kernels) = (size, T::Acc::kernels());
+    // SAFETY: every index is within `size`; without conversion the elements are of the kernels' type.
     unsafe {
         if steps[1] == 1 {
+            if !T::CONVERTS {
+                return (kernels.copy)(size, from.cast(), steps[0], to, ld);
+            }
             for i in 0..rows {
                 convert(from.offset(i as isize * steps[0]), cols, to.add(i * ld));
             }
@@ -54,16 +55,12 @@ pub(crate) unsafe fn pack<T: Number>(from: *const T, size: [usize; 2], steps: [i
         }
         let get = |i: usize, j: usize| *from.offset(i as isize * steps[0] + j as isize * steps[1]);
         let (full_rows, full_cols) = if steps[0] == 1 { (rows / SQUARE * SQUARE, cols / SQUARE * SQUARE) } else { (0, 0) };
-        for j in (0..full_cols).step_by(SQUARE) {
-            for i in (0..full_rows).step_by(SQUARE) {
-                let corner = from.offset(i as isize + j as isize * steps[1]);
-                let mut square = [[T::Acc::ZERO; SQUARE]; SQUARE];
-                for (c, column) in square.iter_mut().enumerate() {
-                    convert(corner.offset(c as isize * steps[1]), SQUARE, column.as_mut_ptr());
-                }
-                for r in 0..SQUARE {
-                    let row: [T::Acc; SQUARE] = std::array::from_fn(|c| square[c][r]);
-                    to.add((i + r) * ld + j).cast::<[T::Acc; SQUARE]>().write_unaligned(row);
+        if !T::CONVERTS {
+            (kernels.transpose)([full_rows, full_cols], from.cast(), steps[1], to, ld);
+        } else {
+            for j in (0..full_cols).step_by(SQUARE) {
+                for i in (0..full_rows).step_by(SQUARE) {
+                    square(from.offset(i as isize + j as isize * steps[1]), steps[1], to.add(i * ld + j), ld);
                 }
             }
         }
@@ -71,6 +68,24 @@ pub(crate) unsafe fn pack<T: Number>(from: *const T, size: [usize; 2], steps: [i
             for j in if i < full_rows { full_cols } else { 0 }..cols {
                 *to.add(i * ld + j) = get(i, j).widen();
             }
+        }
+    }
+}
+
+/// Transposes a square and converts it.
+///
+/// # Safety
+/// Both squares lie in memory.
+unsafe fn square<T: Number>(from: *const T, step: isize, to: *mut T::Acc, ld: usize) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut columns = [[T::Acc::ZERO; SQUARE]; SQUARE];
+        for (c, column) in columns.iter_mut().enumerate() {
+            convert(from.offset(c as isize * step), SQUARE, column.as_mut_ptr());
+        }
+        for r in 0..SQUARE {
+            let row: [T::Acc; SQUARE] = std::array::from_fn(|c| columns[c][r]);
+            to.add(r * ld).cast::<[T::Acc; SQUARE]>().write_unaligned(row);
         }
     }
 }

@@ -138,6 +138,15 @@ fn long_sums_and_large_blocks_agree_with_the_definition() {
         (case(&[], 530, 40, 1100), [4, 4, 4, 4]),
         (case(&[100], 8, 8, 8), [0, 0, 0, 0]),
         (case(&[7, 1, 3], 12, 300, 40), [0, 5, 0, 0]),
+        // Rows times adjacent columns, as dot products; the last with more rows than are multiplied so.
+        (case(&[], 64, 131, 70), [0, 1, 0, 0]),
+        (case(&[], 7, 784, 5), [4, 1, 2, 5]),
+        (case(&[3], 33, 256, 130), [0, 1, 1, 0]),
+        (case(&[], 65, 300, 70), [0, 1, 0, 0]),
+        // A few long sums.
+        (case(&[], 1, 70_001, 1), [0, 1, 0, 0]),
+        (case(&[2], 1, 17_000, 3), [0, 1, 2, 0]),
+        (case(&[5], 1, 67, 1), [0, 1, 0, 0]),
     ] {
         let alpha = Scalar::Int(2);
         let (x, y) = both::<f32>(&c, ways, alpha, Scalar::Int(3));
@@ -203,7 +212,7 @@ fn bits_do_not_depend_on_the_number_of_threads() {
         };
         (0..len).map(|_| next()).collect()
     };
-    for (m, k, n) in [(64, 8192, 64), (200, 300, 250), (1, 4096, 700), (700, 900, 1), (5, 20_000, 3)] {
+    for (m, k, n) in [(64, 8192, 64), (200, 300, 250), (1, 4096, 700), (700, 900, 1), (5, 20_000, 3), (1, 50_000, 1)] {
         let (a, b) = (random(m * k, 1), random(k * n, 2));
         let results: Vec<Vec<u32>> = [1, 2, 5]
             .into_iter()
@@ -248,6 +257,42 @@ fn all_instruction_sets_agree() {
                     assert_eq!(x, 0.5 + b[j] + 2.0 * b[cols + j] + 3.0 * b[2 * cols + j]);
                 }
                 assert_eq!(c[rows * cols], 0.5, "wrote past the end");
+            }
+        }
+    }
+}
+
+#[test]
+fn all_instruction_sets_copy_transpose_and_sum_alike() {
+    let values: Vec<f32> = (0..33 * 40).map(|x| (x % 13) as f32 - 6.0).collect();
+    for kernels in kernel::all_f32() {
+        for cols in 1..=40 {
+            let mut to = vec![0.5f32; 3 * 41];
+            // SAFETY: rows of at most 40 elements on both sides, on this processor.
+            unsafe { (kernels.copy)([3, cols], values.as_ptr(), 40, to.as_mut_ptr(), 41) };
+            for (i, &x) in to.iter().enumerate() {
+                let expected = if i % 41 < cols { values[i / 41 * 40 + i % 41] } else { 0.5 };
+                assert_eq!(x, expected, "{cols} {i}");
+            }
+        }
+        let mut to = vec![0.5f32; 16 * 30];
+        // SAFETY: 24 columns of 16 elements; 16 rows of 24.
+        unsafe { (kernels.transpose)([16, 24], values.as_ptr(), 40, to.as_mut_ptr(), 30) };
+        for (i, &x) in to.iter().enumerate() {
+            assert_eq!(x, if i % 30 < 24 { values[i % 30 * 40 + i / 30] } else { 0.5 }, "{i}");
+        }
+        for k in [1, 15, 16, 17, 130, 300] {
+            let exact = |a: usize, b: usize| (0..k).map(|p| values[a + p] * values[b + p]).sum::<f32>();
+            // SAFETY: four rows of each, of `k` elements.
+            unsafe {
+                assert_eq!((kernels.dot)(k, values.as_ptr(), values.as_ptr().add(1)), exact(0, 1));
+                for rows in 1..=DOT_ROWS {
+                    let mut out = [[0.0; DOT_COLUMNS]; DOT_ROWS];
+                    kernels.dots[rows - 1](k, values.as_ptr(), 40, values.as_ptr().add(7), 41, &mut out);
+                    for (i, row) in out[..rows].iter().enumerate() {
+                        (0..DOT_COLUMNS).for_each(|j| assert_eq!(row[j], exact(40 * i, 7 + 41 * j), "{k} {i} {j}"));
+                    }
+                }
             }
         }
     }
