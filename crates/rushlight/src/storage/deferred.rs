@@ -26,7 +26,7 @@ const MOST_INSTRUCTIONS: usize = 64;
 /// Operands that a region loads, at most.
 const MOST_INPUTS: usize = 16;
 /// Fewest elements for which an op is put off: below, memory is near, and the bookkeeping costs more than a pass.
-const SMALLEST: usize = 1 << 14;
+const SMALLEST: usize = 1 << 16;
 
 /// Fewest elements of a deferred op; [`UNSET`] until first asked for, `usize::MAX` where ops run at once.
 static FROM: AtomicUsize = AtomicUsize::new(UNSET);
