@@ -106,6 +106,13 @@ impl<'a> ViewMut<'a> {
     pub fn with_layout<'b>(&'b mut self, layout: &'b Layout) -> ViewMut<'b> {
         ViewMut { ptr: self.ptr, layout, dtype: self.dtype, buffer: PhantomData }
     }
+    /// A part of it.
+    ///
+    /// # Safety
+    /// Parts that live at the same time do not overlap, and nobody uses the whole meanwhile.
+    pub(crate) unsafe fn part<'b>(&'b self, layout: &'b Layout) -> ViewMut<'b> {
+        ViewMut { ptr: self.ptr, layout, dtype: self.dtype, buffer: PhantomData }
+    }
     /// The same view for reading.
     #[inline]
     pub fn as_view(&self) -> View<'_> {
@@ -153,6 +160,15 @@ pub enum ReduceOp {
     All,
     /// Any is non-zero; output bool. Empty: false.
     Any,
+}
+
+/// Which of a program's outputs is reduced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operand {
+    /// This one of those that are stored.
+    Kept(usize),
+    /// One after those that are stored, which nobody wants otherwise.
+    Scratch,
 }
 
 /// What a running reduction keeps.
@@ -351,6 +367,19 @@ pub trait Backend: Send + Sync {
     /// Reduces `x` over `dims` (sorted, distinct). `out` has x's rank, with size one at each of `dims`. `out.dtype` is x's,
     /// i64 for ArgMin and ArgMax, bool for All and Any. For one dim or all dims positions count row-major.
     fn reduce(&self, op: ReduceOp, x: View, dims: &[usize], out: &mut ViewMut) -> Result<()>;
+    /// [`Backend::reduce`] of what `program` computes for each element of `shape`: the operand is as `operand` says, and the outputs before
+    /// it are written to `kept`. False, with nothing done, where there is no such kernel for these views: the caller stores the operand first.
+    fn reduce_program(
+        &self,
+        op: ReduceOp,
+        program: &Program,
+        ins: &[View],
+        kept: &mut [ViewMut],
+        operand: Operand,
+        shape: &[usize],
+        dims: &[usize],
+        out: &mut ViewMut,
+    ) -> Result<bool>;
 
     /// Running reduction along `dim`; `out` and `indices` (i64, for Max and Min) have x's shape.
     fn scan(&self, op: ScanOp, x: View, dim: usize, out: &mut ViewMut, indices: Option<&mut ViewMut>) -> Result<()>;

@@ -120,6 +120,17 @@ impl Program {
     pub fn cast(&mut self, dtype: DType, a: Reg) -> Reg {
         if self.dtypes[a as usize] == dtype { a } else { self.push(Inst::Cast(dtype, a), dtype) }
     }
+    /// What its instructions cost, in tenths of a nanosecond an element, roughly.
+    pub fn cost(&self) -> usize {
+        let cost = |inst: &Inst| match *inst {
+            Inst::Load(_) | Inst::Const(_) => 0,
+            Inst::Un(op, _) => op.cost(),
+            Inst::Bin(op, ..) => op.cost(),
+            Inst::Tern(op, ..) => op.cost(),
+            Inst::Cast(..) => 3,
+        };
+        self.insts.iter().map(cost).sum()
+    }
     /// Marks `r` as the next output.
     #[inline]
     pub fn out(&mut self, r: Reg) {

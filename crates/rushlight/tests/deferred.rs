@@ -117,6 +117,43 @@ fn regions_join_split_and_fill_up() {
     assert_eq!(run(1), run(usize::MAX));
 }
 
+/// Large enough for values that only pass through on their way into a sum, and for slabs that do not divide the size.
+#[test]
+fn reductions_take_what_is_put_off() {
+    let _turn = deferred();
+    let n = (1 << 22) + 12_345;
+    let (a, b) = (vector(n, 1), vector(n, 2));
+    let run = |from: usize| -> Vec<Vec<u8>> {
+        rushlight::set_deferred_from(from);
+        let y = (&a * &b + 0.5).relu();
+        let sum = y.sum();
+        let again = (&y * 2.0).sum(); // y was reduced without being stored, and is wanted after all
+        let kept = &a - &b;
+        let view = kept.detach(); // somebody else holds it
+        let smallest = kept.amin([0i64; 0], false);
+        let rows = (&a.narrow(0, 0, 1 << 22).reshape([1 << 12, 1 << 10]) * 3.0).sum_dim(1, false);
+        let few = (&a.narrow(0, 0, 1 << 22).reshape([1 << 18, 16]) * 3.0).amax([-1], true);
+        let columns = (&a.narrow(0, 0, 1 << 22).reshape([1 << 12, 1 << 10]) * 3.0).sum_dim(0, false);
+        let any = (&a.gt(0.49999) & &b.gt(0.49999)).any();
+        let w = a.detach().with_requires_grad();
+        let loss = (&w * &b).tanh().mean();
+        loss.backward();
+        let halves = (a.to(DType::BF16) * b.to(DType::BF16)).sum();
+        [sum, again, smallest, rows, few, columns, any, loss, halves, view, w.grad().unwrap()]
+            .iter()
+            .map(|t| bits(&t.detach()).unwrap())
+            .collect()
+    };
+    let late = run(1);
+    let at_once = run(usize::MAX);
+    for (i, (x, y)) in late.iter().zip(&at_once).enumerate() {
+        assert!(x == y, "result {i}");
+    }
+    rushlight::set_num_threads(3);
+    assert!(run(1) == late);
+    rushlight::set_num_threads(2);
+}
+
 #[test]
 fn long_chains_need_no_stack() {
     let _turn = deferred();

@@ -46,6 +46,19 @@ impl Backend for Cpu {
     fn reduce(&self, op: ReduceOp, x: View, dims: &[usize], out: &mut ViewMut) -> Result<()> {
         reduce::reduce(op, x, dims, out)
     }
+    fn reduce_program(
+        &self,
+        op: ReduceOp,
+        program: &Program,
+        ins: &[View],
+        kept: &mut [ViewMut],
+        operand: Operand,
+        shape: &[usize],
+        dims: &[usize],
+        out: &mut ViewMut,
+    ) -> Result<bool> {
+        reduce::reduce_program(op, program, ins, kept, operand, shape, dims, out)
+    }
     fn scan(&self, op: ScanOp, x: View, dim: usize, out: &mut ViewMut, indices: Option<&mut ViewMut>) -> Result<()> {
         scan::scan(op, x, dim, out, indices)
     }

@@ -14,7 +14,7 @@ pub(crate) fn reduce(op: ReduceOp, x: &Tensor, dims: &[usize], keepdim: bool, ou
     let data = x.data();
     let mut shape = copied(&data.layout.shape);
     dims.iter().for_each(|&d| shape[d] = 1);
-    let mut y = storage::compute(Layout::contiguous(&shape), out, &[data], |ins, out| backend().reduce(op, ins[0], dims, out))?;
+    let mut y = storage::reduce(op, &data, dims, Layout::contiguous(&shape), out)?;
     if !keepdim {
         let mut kept = Dims::new();
         (0..shape.len()).filter(|d| !dims.contains(d)).for_each(|d| kept.push(shape[d]));

@@ -14,8 +14,8 @@
 //!   somebody who holds it.
 
 use super::{Data, Storage};
-use crate::Result;
-use rushlight_kernels::backend::{View, ViewMut};
+use crate::{DType, Result};
+use rushlight_kernels::backend::{Operand, ReduceOp, View, ViewMut};
 use rushlight_kernels::{Buffer, Inst, Layout, Program, Reg};
 use smallvec::SmallVec;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -171,79 +171,163 @@ impl Storage {
 }
 
 /// Runs `region`, or waits until another thread has. The graph's lock comes in, and is released while kernels run.
-fn run(mut guard: MutexGuard<'static, ()>, region: &Arc<Region>) -> Result<()> {
-    while region.body().state == State::Running {
-        guard = RAN.wait(guard).unwrap_or_else(PoisonError::into_inner);
+fn run(guard: MutexGuard<'static, ()>, region: &Arc<Region>) -> Result<()> {
+    let everybody = |_: &Arc<Storage>| true;
+    run_for(guard, region, everybody, |work| work.store()).map(|_| ())
+}
+
+/// What a region has to compute.
+struct Work {
+    /// Its outputs are the registers of `outs`, in order.
+    program: Program,
+    ins: SmallVec<[Data; 4]>,
+    outs: SmallVec<[(Reg, Arc<Storage>); 4]>,
+    layout: Layout,
+}
+
+/// Has `compute` make the values of those of the region's storages that `is_wanted` chooses, and hands them over. Where another thread runs
+/// the region, waits for it; `None` then. Storages that were not chosen stay promised. The graph's lock comes in, and is released while kernels run.
+fn run_for<R>(
+    mut guard: MutexGuard<'static, ()>,
+    region: &Arc<Region>,
+    is_wanted: impl Fn(&Arc<Storage>) -> bool,
+    compute: impl FnOnce(&Work) -> Result<(SmallVec<[Buffer; 4]>, R)>,
+) -> Result<Option<R>> {
+    if region.body().state == State::Running {
+        while region.body().state == State::Running {
+            guard = RAN.wait(guard).unwrap_or_else(PoisonError::into_inner);
+        }
+        // It may be open again: it has failed, or kept something back.
+        return if region.body().state == State::Open { run_for(guard, region, is_wanted, compute) } else { Ok(None) };
     }
-    let (program, ins, outs, layout) = {
+    let work = {
         let mut body = region.body();
         if body.state == State::Done {
-            return Ok(());
+            return Ok(None);
         }
         body.state = State::Running;
-        let outs: SmallVec<[(Reg, Arc<Storage>); 4]> =
-            body.outs.iter().filter_map(|(r, s)| Some((*r, s.upgrade()?))).collect();
-        (std::mem::take(&mut body.program), std::mem::take(&mut body.ins), outs, body.layout.clone())
+        let alive = body.outs.iter().filter_map(|(r, s)| Some((*r, s.upgrade()?)));
+        let outs: SmallVec<[_; 4]> = alive.filter(|(_, s)| is_wanted(s)).collect();
+        Work { program: body.program.clone(), ins: body.ins.iter().cloned().collect(), outs, layout: body.layout.clone() }
     };
     drop(guard);
     // A panic in a kernel must not leave the region running for ever.
-    let buffers = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| compute(&program, &ins, &outs, &layout)));
+    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| compute(&work)));
     let guard = graph();
-    let (outcome, payload) = match buffers {
-        Ok(Ok(buffers)) => {
-            for ((_, storage), buffer) in outs.iter().zip(buffers) {
+    let mut body = region.body();
+    let result = match outcome {
+        Ok(Ok((buffers, result))) => {
+            for ((_, storage), buffer) in work.outs.iter().zip(buffers) {
                 storage.fulfil(buffer);
-                let promise = storage.part().as_mut().and_then(|part| part.promise.take());
-                drop(promise);
+                storage.part().get_or_insert_default().promise = None;
                 storage.unmark(Storage::PENDING);
             }
-            region.body().state = State::Done;
-            (Ok(()), None)
+            Ok(Ok(Some(result)))
         }
-        failed => {
-            let mut body = region.body();
-            (body.program, body.ins, body.state) = (program, ins.clone(), State::Open);
-            match failed {
-                Ok(Err(e)) => (Err(e), None),
-                Err(payload) => (Ok(()), Some(payload)),
-                Ok(Ok(_)) => unreachable!("handled above"),
-            }
-        }
+        Ok(Err(e)) => Ok(Err(e)),
+        Err(payload) => Err(payload),
     };
+    body.outs.retain(|(_, s)| s.upgrade().is_some_and(|s| s.is_marked(Storage::PENDING)));
+    let done = body.outs.is_empty();
+    body.state = if done { State::Done } else { State::Open };
+    let gone = if done { std::mem::take(&mut body.ins) } else { Vec::new() };
+    drop(body);
     RAN.notify_all();
     drop(guard);
     // Only now: dropping an operand may run its owner's code.
-    drop((ins, outs));
-    match payload {
-        Some(payload) => std::panic::resume_unwind(payload),
-        None => outcome,
+    drop((work, gone));
+    result.unwrap_or_else(|payload| std::panic::resume_unwind(payload))
+}
+
+impl Work {
+    /// The values of all outputs.
+    fn store(&self) -> Result<(SmallVec<[Buffer; 4]>, ())> {
+        if self.outs.is_empty() {
+            return Ok((SmallVec::new(), ()));
+        }
+        let (program, ins) = self.needed(None);
+        self.with_outputs(&program, &ins, |views, outs| crate::ops::backend().pointwise(&program, views, outs))
+    }
+    /// The part of the program that computes the outputs, and another register where one is given; and the operands that it loads.
+    fn needed(&self, other: Option<Reg>) -> (Program, SmallVec<[Data; 4]>) {
+        let (program, kept) = needed(&self.program, self.outs.iter().map(|(r, _)| *r).chain(other));
+        let ins = kept.iter().map(|&i| self.ins[i as usize].clone()).collect();
+        (program, ins)
+    }
+    /// Calls `f` with views of the operands and of new memory for the outputs; answers that memory.
+    #[allow(unsafe_code)]
+    fn with_outputs<R>(
+        &self,
+        program: &Program,
+        ins: &[Data],
+        f: impl FnOnce(&[View], &mut [ViewMut]) -> Result<R>,
+    ) -> Result<(SmallVec<[Buffer; 4]>, R)> {
+        let guards = super::Guards::lock(&[], ins)?;
+        let views = guards.views(ins)?;
+        let dtype = |k: usize| program.dtypes[program.outs[k] as usize];
+        let mut buffers = SmallVec::<[Buffer; 4]>::new();
+        for k in 0..self.outs.len() {
+            buffers.push(super::alloc(&self.layout, dtype(k))?);
+        }
+        let result = {
+            let mut out_views = SmallVec::<[ViewMut; 4]>::new();
+            for (k, buffer) in buffers.iter().enumerate() {
+                // SAFETY: the buffer is new, so this view is the only access; the program writes every element before anyone reads one.
+                out_views.push(unsafe { ViewMut::new(buffer, &self.layout, dtype(k))? });
+            }
+            f(&views, &mut out_views)?
+        };
+        Ok((buffers, result))
     }
 }
 
-/// The values of the registers `outs`, by as much of the program as they need.
-#[allow(unsafe_code)]
-fn compute(program: &Program, ins: &[Data], outs: &[(Reg, Arc<Storage>)], layout: &Layout) -> Result<SmallVec<[Buffer; 4]>> {
-    if outs.is_empty() {
-        return Ok(SmallVec::new());
-    }
-    let (program, kept) = needed(program, outs.iter().map(|(r, _)| *r));
-    let ins: SmallVec<[Data; 4]> = kept.iter().map(|&i| ins[i as usize].clone()).collect();
-    let guards = super::Guards::lock(&[], &ins)?;
-    let views: SmallVec<[View; 4]> = guards.views(&ins)?;
-    let dtype = |k: usize| program.dtypes[program.outs[k] as usize];
-    let mut buffers = SmallVec::<[Buffer; 4]>::new();
-    for k in 0..outs.len() {
-        buffers.push(super::alloc(layout, dtype(k))?);
-    }
-    {
-        let mut out_views = SmallVec::<[ViewMut; 4]>::new();
-        for (k, buffer) in buffers.iter().enumerate() {
-            // SAFETY: the buffer is new, so this view is the only access; the program writes every element before anyone reads one.
-            out_views.push(unsafe { ViewMut::new(buffer, layout, dtype(k))? });
+/// Bytes from which on a reduced value is not stored: half a large cache. Below, storing it is cheaper than computing it again, should it be
+/// asked for after all.
+const STORED: usize = 1 << 24;
+/// Most that computing it again may cost, in tenths of a nanosecond an element.
+const CHEAP: usize = 40;
+
+/// [`super::reduce`] of a value that is put off: in the pass that computes it. `None` where that cannot be.
+///
+/// # Errors
+/// If there is no memory.
+pub(super) fn reduce(op: ReduceOp, x: &Data, dims: &[usize], layout: &Layout, dtype: DType) -> Result<Option<Data>> {
+    let guard = graph();
+    let Some(Promise { region, reg }) = x.storage.promise() else { return Ok(None) };
+    let is_cheap = {
+        let body = region.body();
+        if body.layout != x.layout || body.program.dtype(reg) != x.dtype || !x.layout.is_contiguous() || body.state != State::Open {
+            return Ok(None);
         }
-        crate::ops::backend().pointwise(&program, &views, &mut out_views)?;
-    }
-    Ok(buffers)
+        needed(&body.program, std::iter::once(reg)).0.cost() <= CHEAP
+    };
+    // Held by the caller's tensor and by `x` itself, and by nobody else: perhaps nobody will look at it again.
+    let is_passing = Arc::strong_count(&x.storage) <= 2 && is_cheap && x.layout.numel() * x.dtype.size() >= STORED;
+    let wanted = |s: &Arc<Storage>| !(is_passing && Arc::ptr_eq(s, &x.storage));
+    let result = run_for(guard, &region, wanted, |work| {
+        let kept = work.outs.iter().position(|(_, s)| Arc::ptr_eq(s, &x.storage));
+        let (program, ins) = work.needed(if kept.is_none() { Some(reg) } else { None });
+        let operand = kept.map_or(Operand::Scratch, Operand::Kept);
+        work.with_outputs(&program, &ins, |views, outs| {
+            let backend = crate::ops::backend();
+            let mut done = false;
+            let result = super::fresh(layout.clone(), dtype, |out| {
+                done = backend.reduce_program(op, &program, views, outs, operand, &x.layout.shape, dims, out)?;
+                Ok(())
+            })?;
+            if done {
+                return Ok(Some(result));
+            }
+            // The outputs must be written all the same; one that is only passing through has none.
+            let mut stored = program.clone();
+            stored.outs.truncate(outs.len());
+            if !outs.is_empty() {
+                backend.pointwise(&stored, views, outs)?;
+            }
+            Ok(None)
+        })
+    })?;
+    Ok(result.flatten())
 }
 
 /// The part of `program` that computes the registers `outs`, and the numbers of the operands that it loads, which are numbered anew.

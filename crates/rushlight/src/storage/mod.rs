@@ -12,7 +12,7 @@ pub(crate) mod deferred;
 
 use crate::op::Place;
 use crate::{DType, Error, Result};
-use rushlight_kernels::backend::{View, ViewMut};
+use rushlight_kernels::backend::{ReduceOp, View, ViewMut};
 use rushlight_kernels::{Buffer, Layout, Program};
 use smallvec::SmallVec;
 use std::sync::atomic::{
@@ -331,6 +331,16 @@ pub(crate) fn pointwise(program: &Program, ins: &[Data], layout: &Layout) -> Res
     }
     let specs: SmallVec<[(Layout, DType); 2]> = program.outs.iter().map(|&r| (layout.clone(), program.dtype(r))).collect();
     compute_many(&specs, ins, |ins, outs| crate::ops::backend().pointwise(program, ins, outs))
+}
+
+/// `op` over the dimensions `dims` of `x`, into a new contiguous storage. What x is to hold may be computed on the way.
+pub(crate) fn reduce(op: ReduceOp, x: &Data, dims: &[usize], layout: Layout, dtype: DType) -> Result<Data> {
+    if x.storage.is_marked(Storage::PENDING)
+        && let Some(result) = deferred::reduce(op, x, dims, &layout, dtype)?
+    {
+        return Ok(result);
+    }
+    compute(layout, dtype, std::slice::from_ref(x), |ins, out| crate::ops::backend().reduce(op, ins[0], dims, out))
 }
 
 /// [`compute`] without waiting: `None` where an operand is being written, or somebody waits to write it. As it never waits, the caller may

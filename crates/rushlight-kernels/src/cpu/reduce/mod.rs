@@ -10,6 +10,7 @@
 mod arg;
 mod columns;
 mod fold;
+mod prologue;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ use super::number::Number;
 use super::walk::Grid;
 use crate::backend::*;
 use crate::*;
+pub use prologue::reduce_program;
 use fold::{All, Any, Fold, Max, Min, Prod, Sum};
 
 /// See [`Backend`].

@@ -11,7 +11,7 @@ pub(super) const BLOCK: usize = 1024;
 /// Independent accumulators: enough to hide the latency of an addition at any vector width.
 const LANES: usize = 32;
 /// Blocks in one task, a power of two so that [`Pairwise`] gives the same tree however a group is split.
-const TASK: usize = 64;
+pub(super) const TASK: usize = 64;
 /// Groups this short are folded in sequence, several of them side by side.
 pub(super) const SHORT: usize = 32;
 /// How many of them.
@@ -91,7 +91,7 @@ impl<'a, F: Fold> Group<'a, F> {
         });
         &self.scratch
     }
-    fn fold(&mut self, first: *const F::In, range: Range<usize>) -> F::Acc {
+    pub(super) fn fold(&mut self, first: *const F::In, range: Range<usize>) -> F::Acc {
         if range.len() <= BLOCK {
             return fold_block::<F>(self.block(first, range));
         }
