@@ -296,7 +296,8 @@ pub(super) fn reduce(op: ReduceOp, x: &Data, dims: &[usize], layout: &Layout, dt
     let Some(Promise { region, reg }) = x.storage.promise() else { return Ok(None) };
     let is_cheap = {
         let body = region.body();
-        if body.layout != x.layout || body.program.dtype(reg) != x.dtype || !x.layout.is_contiguous() || body.state != State::Open {
+        if body.layout != x.layout || body.program.dtype(reg) != x.dtype || !x.layout.is_contiguous() || body.state != State::Open
+        {
             return Ok(None);
         }
         needed(&body.program, std::iter::once(reg)).0.cost() <= CHEAP
@@ -430,7 +431,8 @@ fn plan(program: &Program, ins: &[Data], layout: &Layout) -> Plan {
     }
     let mut joined = joined.into_iter();
     let Some(first) = joined.next() else {
-        let body = Body { state: State::Open, layout: layout.clone(), program: Program::new(), ins: Vec::new(), outs: Vec::new() };
+        let body =
+            Body { state: State::Open, layout: layout.clone(), program: Program::new(), ins: Vec::new(), outs: Vec::new() };
         return Plan::Join(Arc::new(Region { body: Mutex::new(body) }));
     };
     joined.for_each(|other| merge(&first, &other));

@@ -19,8 +19,8 @@ use super::number::Number;
 use super::walk::Grid;
 use crate::backend::*;
 use crate::*;
-pub use prologue::reduce_program;
 use fold::{All, Any, Fold, Max, Min, Prod, Sum};
+pub use prologue::reduce_program;
 
 /// See [`Backend`].
 pub fn reduce(op: ReduceOp, x: View, dims: &[usize], out: &mut ViewMut) -> Result<()> {
