@@ -160,7 +160,7 @@ fn long_chains_need_no_stack() {
     let on_small_stack = std::thread::Builder::new().stack_size(256 << 10).spawn(|| {
         let mut x = vector(10, 1);
         for _ in 0..100_000 {
-            x = x + 1.0;
+            x = &x + 1.0;
         }
         assert!((x.to_vec::<f32>()[0] - 100_000.0).abs() < 1.0);
         let mut never_read = vector(10, 1);
