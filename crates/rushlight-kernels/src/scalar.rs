@@ -137,7 +137,7 @@ macro_rules! bin_table {
             /// C's modulo: the sign is the dividend's. An integer zero divisor is an error.
             Fmod "fmod" "fmod({0}, {1})" 100 { float: |a, b| a.fmod(b), int: |a, b| a.fmod(b) }
             /// Integers wrap; a negative integer exponent gives 0, or 1 and -1 for those bases.
-            Pow "pow" "pow({0}, {1})" 100 { float: |a, b| a.pow(b), int: |a, b| a.pow(b) }
+            Pow "pow" "pow({0}, {1})" 20 { float: |a, b| a.pow::<S>(b), int: |a, b| a.pow(b) }
             Div "div" "({0}) / ({1})" 2 { float: |a, b| a / b }
             Atan2 "atan2" "atan2({0}, {1})" 150 { float: |a, b| a.atan2(b) }
             Hypot "hypot" "hypot({0}, {1})" 100 { float: |a, b| a.hypot(b) }
@@ -214,11 +214,12 @@ macro_rules! tern_table {
         $m! {
             /// `if a { b } else { c }`; `a` is bool.
             Where "where" "(({0}) ? ({1}) : ({2}))" 1 { any: |a, b, c| if a { b } else { c } }
-            /// `min(max(a, b), c)`; NaN in any operand gives NaN.
+            /// `min(max(a, b), c)`; NaN in any operand gives NaN. Each comparison is one instruction, which keeps a NaN of `a`.
             Clamp "clamp" "fmin(fmax({0}, {1}), {2})" 2 {
                 float: |a, b, c| {
-                    let m = if (a > b) | a.is_nan() { a } else { b };
-                    if (m < c) | m.is_nan() { m } else { c }
+                    let m = if b > a { b } else { a };
+                    let m = if c < m { c } else { m };
+                    if b.is_nan() | c.is_nan() { b + c } else { m }
                 },
                 int: |a, b, c| {
                     let m = if a > b { a } else { b };

@@ -1,7 +1,7 @@
 //! Whole kernels, compiled once for each instruction set.
 
 #[cfg(target_arch = "x86_64")]
-use super::isa::{Avx2, Level, level};
+use super::isa::{Avx2, Avx512, Level, level};
 use super::isa::{Baseline, Isa};
 
 /// A kernel that is worth compiling for each instruction set: loops over slices, no allocation, no threads. `run` and all that it
@@ -26,4 +26,19 @@ pub(crate) fn run<B: Body>(body: B) -> B::Out {
         return unsafe { wide(body) };
     }
     body.run::<Baseline>()
+}
+
+/// Like [`run`], with AVX-512 where the machine has it: for what is worth one more copy.
+#[inline]
+pub(crate) fn run_widest<B: Body>(body: B) -> B::Out {
+    #[cfg(target_arch = "x86_64")]
+    if level() >= Level::Avx512 {
+        #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma,f16c,bmi1,bmi2")]
+        fn widest<B: Body>(body: B) -> B::Out {
+            body.run::<Avx512>()
+        }
+        // SAFETY: `level` has found these features.
+        return unsafe { widest(body) };
+    }
+    run(body)
 }

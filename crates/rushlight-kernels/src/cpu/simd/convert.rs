@@ -2,7 +2,8 @@
 //! PyTorch.
 
 use super::isa::{Isa, Kernel, Un, with_isa};
-use crate::{DType, Element, bf16, f16};
+use super::{Body, run_widest};
+use crate::{DType, Element, f16};
 use half::slice::HalfFloatSliceExt;
 
 /// `Element::cast` to `U`.
@@ -57,22 +58,9 @@ pub(crate) unsafe fn from_half(dtype: DType, a: *const u8, o: *mut u8, n: usize)
         let o = std::slice::from_raw_parts_mut(o.cast::<f32>(), n);
         match dtype {
             DType::F16 => std::slice::from_raw_parts(a.cast::<f16>(), n).convert_to_f32_slice(o),
-            _ => {
-                let a = std::slice::from_raw_parts(a.cast::<bf16>(), n);
-                for (o, a) in o.iter_mut().zip(a) {
-                    *o = f32::from_bits((a.to_bits() as u32) << 16);
-                }
-            }
+            _ => run_widest(Widen { from: std::slice::from_raw_parts(a.cast(), n), to: o }),
         }
     }
-}
-
-/// Rounds to nearest even; NaN stays a (quiet) NaN.
-#[inline(always)]
-fn bf16_bits(x: f32) -> u16 {
-    let bits = x.to_bits();
-    let rounded = (bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) >> 16) as u16;
-    if x.is_nan() { (bits >> 16) as u16 | 0x40 } else { rounded }
 }
 
 /// Stores `n` f32 at `a` as elements of the half type `dtype`.
@@ -85,12 +73,7 @@ pub(crate) unsafe fn to_half(dtype: DType, a: *const u8, o: *mut u8, n: usize) {
         let a = std::slice::from_raw_parts(a.cast::<f32>(), n);
         match dtype {
             DType::F16 => std::slice::from_raw_parts_mut(o.cast::<f16>(), n).convert_from_f32_slice(a),
-            _ => {
-                let o = std::slice::from_raw_parts_mut(o.cast::<bf16>(), n);
-                for (o, a) in o.iter_mut().zip(a) {
-                    *o = bf16::from_bits(bf16_bits(*a));
-                }
-            }
+            _ => run_widest(Narrow { from: a, to: std::slice::from_raw_parts_mut(o.cast(), n) }),
         }
     }
 }
@@ -109,8 +92,59 @@ pub(crate) unsafe fn round_half(dtype: DType, a: *mut u8, n: usize) {
             block[..a.len()].convert_to_f32_slice(a);
         }
     } else {
-        for a in a {
-            *a = f32::from_bits((bf16_bits(*a) as u32) << 16);
+        run_widest(Rounded(a));
+    }
+}
+
+/// Rounds to nearest even; NaN stays a (quiet) NaN.
+#[inline(always)]
+fn bf16_bits(x: f32) -> u16 {
+    let bits = x.to_bits();
+    let rounded = (bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) >> 16) as u16;
+    if x.is_nan() { (bits >> 16) as u16 | 0x40 } else { rounded }
+}
+
+/// bf16 to f32.
+struct Widen<'a> {
+    from: &'a [u16],
+    to: &'a mut [f32],
+}
+
+impl Body for Widen<'_> {
+    type Out = ();
+    #[inline(always)]
+    fn run<S: Isa>(self) {
+        for (to, from) in self.to.iter_mut().zip(self.from) {
+            *to = f32::from_bits((*from as u32) << 16);
+        }
+    }
+}
+
+/// f32 to bf16.
+struct Narrow<'a> {
+    from: &'a [f32],
+    to: &'a mut [u16],
+}
+
+impl Body for Narrow<'_> {
+    type Out = ();
+    #[inline(always)]
+    fn run<S: Isa>(self) {
+        for (to, from) in self.to.iter_mut().zip(self.from) {
+            *to = bf16_bits(*from);
+        }
+    }
+}
+
+/// To a value of bf16 and back.
+struct Rounded<'a>(&'a mut [f32]);
+
+impl Body for Rounded<'_> {
+    type Out = ();
+    #[inline(always)]
+    fn run<S: Isa>(self) {
+        for x in self.0 {
+            *x = f32::from_bits((bf16_bits(*x) as u32) << 16);
         }
     }
 }

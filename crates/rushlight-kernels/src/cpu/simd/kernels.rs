@@ -1,10 +1,9 @@
 //! From the rows of the scalar table to tile kernels.
 
-use super::elementary::TURN_LIMIT;
 use super::isa::{Bin, Isa, Kernel, Tern, Un, with_isa};
-use super::{Int, Real};
+use super::{Int, Real, double, elementary};
 use crate::scalar::{bin_table, tern_table, un_table};
-use crate::{BinOp, DType, TernOp, UnOp, bf16, f16};
+use crate::{BinOp, DType, Element, TernOp, UnOp, bf16, f16};
 use std::marker::PhantomData;
 
 /// The `float` expression of row `M`.
@@ -159,83 +158,139 @@ tern_table!(tern_kernels);
 
 /// The kernel of `op` for operands of `dtype` (f16 and bf16: held as f32), or `None` where the row does not accept it.
 pub(crate) fn un(op: UnOp, dtype: DType) -> Option<Kernel> {
-    let f32 = matches!(dtype, DType::F32 | DType::F16 | DType::BF16);
-    match op {
-        UnOp::Sin if f32 => Some(turning::<SinRow>),
-        UnOp::Cos if f32 => Some(turning::<CosRow>),
-        UnOp::Sinc if f32 => Some(turning::<SincRow>),
-        _ if f32 => row(op),
-        _ => with_isa!(S => un_rows::<S>(op, dtype)),
+    match (op, dtype.compute()) {
+        (UnOp::Sin, DType::F32) => Some(turning::<SinRow, f32>),
+        (UnOp::Cos, DType::F32) => Some(turning::<CosRow, f32>),
+        (UnOp::Sinc, DType::F32) => Some(turning::<SincRow, f32>),
+        (UnOp::Sin, DType::F64) => Some(turning::<SinRow, f64>),
+        (UnOp::Cos, DType::F64) => Some(turning::<CosRow, f64>),
+        (UnOp::Sinc, DType::F64) => Some(turning::<SincRow, f64>),
+        (_, dtype) => row(op, dtype),
     }
 }
 
-/// The f32 kernel of a row.
-fn row(op: UnOp) -> Option<Kernel> {
-    wide(op).or_else(|| with_isa!(S => un_rows::<S>(op, DType::F32)))
+/// The kernel of a row as the table has it.
+fn row(op: UnOp, dtype: DType) -> Option<Kernel> {
+    avx512::un(op, dtype).or_else(|| with_isa!(S => un_rows::<S>(op, dtype)))
 }
 
-/// AVX-512 kernels of the f32 rows that are worth their compile time.
+/// AVX-512 kernels of the rows that are worth their compile time: those that arithmetic bounds, and the most frequent ones, which run
+/// faster while their operands lie in the caches near the core.
 #[cfg(target_arch = "x86_64")]
-fn wide(op: UnOp) -> Option<Kernel> {
-    use super::isa::{Avx512 as S, Level, level};
+mod avx512 {
+    use super::super::isa::{Avx512 as S, Level, level};
+    use super::super::wide;
+    use super::*;
+
     macro_rules! rows {
-        ($($v:ident)*) => {
-            match op {
-                $(UnOp::$v => Some(S::un::<Float<un_rows::$v>, f32>()),)*
+        ($arity:ident $module:ident $name:ident, $op:ident, $T:ty: $($v:ident)*) => {
+            match $op {
+                $($name::$v => Some(S::$arity::<Float<$module::$v>, $T>()),)*
                 _ => None,
             }
         };
     }
-    if level() < Level::Avx512 {
-        return None;
+
+    pub(super) fn un(op: UnOp, dtype: DType) -> Option<Kernel> {
+        match dtype {
+            _ if level() < Level::Avx512 => None,
+            DType::F32 if op == UnOp::Gelu => Some(wide::gelu),
+            DType::F32 if op == UnOp::Sigmoid => Some(wide::sigmoid),
+            DType::F32 if op == UnOp::Silu => Some(wide::silu),
+            DType::F32 => {
+                rows!(un un_rows UnOp, op, f32: Neg Abs Square Relu Reciprocal Sqrt Rsqrt Exp Exp2 Expm1 Log Log2 Log10 Log1p Sin Cos
+                Sinc Tanh Erf Erfc LogSigmoid Softplus GeluTanh)
+            }
+            DType::F64 => {
+                rows!(un un_rows UnOp, op, f64: Neg Abs Square Relu Reciprocal Sqrt Exp Log Sin Cos Sinc Tanh Sigmoid GeluTanh Silu)
+            }
+            _ => None,
+        }
     }
-    rows!(Exp Exp2 Expm1 Log Log2 Log10 Log1p Sin Cos Sinc Tanh Erf Erfc Sigmoid LogSigmoid Softplus Gelu GeluTanh Silu)
+
+    pub(super) fn bin(op: BinOp, dtype: DType) -> Option<Kernel> {
+        match dtype {
+            _ if level() < Level::Avx512 => None,
+            DType::F32 => rows!(bin bin_rows BinOp, op, f32: Add Sub Mul Div Max Min Pow Xlogy Logaddexp Eq Ne Lt Le Gt Ge),
+            DType::F64 => rows!(bin bin_rows BinOp, op, f64: Add Sub Mul Div Max Min Xlogy Eq Ne Lt Le Gt Ge),
+            _ => None,
+        }
+    }
+
+    pub(super) fn tern(op: TernOp, dtype: DType) -> Option<Kernel> {
+        match dtype {
+            _ if level() < Level::Avx512 => None,
+            DType::F32 if op == TernOp::Where => Some(S::tern::<Any<tern_rows::Where>, u32>()),
+            DType::F32 => rows!(tern tern_rows TernOp, op, f32: Clamp Lerp MulAdd),
+            _ => None,
+        }
+    }
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn wide(_: UnOp) -> Option<Kernel> {
-    None
+mod avx512 {
+    use super::*;
+    pub(super) fn un(_: UnOp, _: DType) -> Option<Kernel> {
+        None
+    }
+    pub(super) fn bin(_: BinOp, _: DType) -> Option<Kernel> {
+        None
+    }
+    pub(super) fn tern(_: TernOp, _: DType) -> Option<Kernel> {
+        None
+    }
 }
 
-/// A function of an angle, whose vectorised body is good below `TURN_LIMIT` only.
-trait Turning {
+/// A function of an angle, whose vectorised body is good below a limit only.
+trait Turning<T> {
     const OP: UnOp;
+    const LIMIT: T;
     /// By libm, for any angle.
-    fn exact(x: f32) -> f32;
+    fn exact(x: T) -> T;
 }
 
 macro_rules! turning {
-    ($($name:ident $op:ident |$x:ident| $exact:expr;)*) => {$(
+    ($($name:ident $op:ident |$x:ident| $single:expr, $double:expr;)*) => {$(
         struct $name;
-        impl Turning for $name {
+        impl Turning<f32> for $name {
             const OP: UnOp = UnOp::$op;
-            fn exact($x: f32) -> f32 { $exact }
+            // A quarter, as πx in sinc must stay below it too.
+            const LIMIT: f32 = elementary::TURN_LIMIT / 4.0;
+            fn exact($x: f32) -> f32 { $single }
+        }
+        impl Turning<f64> for $name {
+            const OP: UnOp = UnOp::$op;
+            const LIMIT: f64 = double::TURN_LIMIT / 4.0;
+            fn exact($x: f64) -> f64 { $double }
         }
     )*};
 }
 turning! {
-    SinRow Sin |x| (x as f64).sin() as f32;
-    CosRow Cos |x| (x as f64).cos() as f32;
+    SinRow Sin |x| (x as f64).sin() as f32, x.sin();
+    CosRow Cos |x| (x as f64).cos() as f32, x.cos();
     SincRow Sinc |x| {
         let a = std::f32::consts::PI * x;
         (a as f64).sin() as f32 / a
+    }, {
+        let a = std::f64::consts::PI * x;
+        a.sin() / a
     };
 }
 
-/// Runs the vectorised body, and corrects it where an angle is too large for it (also in the sine's own argument, πx, of sinc).
+/// Runs the vectorised body, and corrects it where an angle is too large for it.
 ///
 /// # Safety
 /// `Kernel`'s contract.
-unsafe fn turning<R: Turning>(a: *const u8, _: *const u8, _: *const u8, o: *mut u8, n: usize) {
-    let kernel = row(R::OP).expect("the table has this row");
+unsafe fn turning<R: Turning<T>, T: Real + Element>(a: *const u8, _: *const u8, _: *const u8, o: *mut u8, n: usize) {
+    let kernel = row(R::OP, T::DTYPE).expect("the table has this row");
     // SAFETY: the caller's; the slices are made after the kernel has returned.
     unsafe {
         kernel(a, a, a, o, n);
-        let a = std::slice::from_raw_parts(a.cast::<f32>(), n);
+        let a = std::slice::from_raw_parts(a.cast::<T>(), n);
         // Not `any`, which would leave the loop early and so not be vectorised.
-        if a.iter().fold(false, |far, x| far | (x.abs() >= TURN_LIMIT / 4.0)) {
-            let o = std::slice::from_raw_parts_mut(o.cast::<f32>(), n);
-            a.iter().zip(o).filter(|(x, _)| x.abs() >= TURN_LIMIT / 4.0).for_each(|(x, o)| *o = R::exact(*x));
+        if a.iter().fold(false, |far, x| far | (Real::abs(*x) >= R::LIMIT)) {
+            let o = std::slice::from_raw_parts_mut(o.cast::<T>(), n);
+            a.iter().zip(o).filter(|(x, _)| Real::abs(**x) >= R::LIMIT).for_each(|(x, o)| *o = R::exact(*x));
         }
     }
 }
@@ -245,12 +300,12 @@ pub(crate) fn bin(op: BinOp, dtype: DType) -> Option<Kernel> {
         // The one primitive that must know the width of the type that is held as f32.
         (BinOp::Nextafter, DType::F16) => Some(isa_free::<HalfNextafter<f16>>()),
         (BinOp::Nextafter, DType::BF16) => Some(isa_free::<HalfNextafter<bf16>>()),
-        _ => with_isa!(S => bin_rows::<S>(op, dtype)),
+        _ => avx512::bin(op, dtype.compute()).or_else(|| with_isa!(S => bin_rows::<S>(op, dtype))),
     }
 }
 /// As [`un`]; `dtype` is that of the second and third operands.
 pub(crate) fn tern(op: TernOp, dtype: DType) -> Option<Kernel> {
-    with_isa!(S => tern_rows::<S>(op, dtype))
+    avx512::tern(op, dtype.compute()).or_else(|| with_isa!(S => tern_rows::<S>(op, dtype)))
 }
 
 fn isa_free<F: Bin<super::isa::Baseline, f32>>() -> Kernel {

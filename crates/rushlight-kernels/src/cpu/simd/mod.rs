@@ -10,6 +10,7 @@
 
 mod body;
 mod convert;
+mod double;
 mod elementary;
 mod gamma;
 mod int;
@@ -17,11 +18,15 @@ mod isa;
 mod kernels;
 mod real;
 mod special;
+mod transpose;
+#[cfg(target_arch = "x86_64")]
+mod wide;
 
-pub(crate) use body::{Body, run};
+pub(crate) use body::{Body, run, run_widest};
 pub(crate) use convert::{cast, from_half, round_half, to_half};
 pub use int::Int;
 pub(crate) use isa::Kernel;
 pub use isa::{Isa, Level, level};
 pub(crate) use kernels::{bin, tern, un};
 pub use real::Real;
+pub(crate) use transpose::transpose;

@@ -1,7 +1,7 @@
 //! Floating point arithmetic for the scalar table, over f32 and f64.
 
 use super::isa::Isa;
-use super::{elementary, gamma, special};
+use super::{double, elementary, gamma, special};
 use std::ops::{Add, Div, Mul, Neg, Rem, Sub};
 
 /// f32 and f64. Functions that take an instruction set are vectorised for f32; the others are calls.
@@ -117,7 +117,7 @@ pub trait Real:
     /// log Φ(x).
     fn log_ndtr(self) -> Self;
     /// self^b.
-    fn pow(self, b: Self) -> Self;
+    fn pow<S: Isa>(self, b: Self) -> Self;
     /// Angle of the point (b, self).
     fn atan2(self, b: Self) -> Self;
     /// √(self² + b²).
@@ -217,9 +217,6 @@ macro_rules! shared {
         fn mul_add<S: Isa>(self, a: $t, b: $t) -> $t {
             if S::FMA { $t::mul_add(self, a, b) } else { self * a + b }
         }
-        fn pow(self, b: $t) -> $t {
-            self.powf(b)
-        }
         shared!($t, via std f64: tan asin acos atan sinh cosh);
         shared!($t, via libm f64: asinh acosh atanh lgamma);
         shared!($t, via special f64: erfinv digamma i0 i0e i1 i1e ndtri log_ndtr);
@@ -238,6 +235,13 @@ macro_rules! shared {
     )*};
 }
 
+macro_rules! elementary_f64 {
+    ($($f:ident)*) => {$(
+        #[inline(always)]
+        fn $f<S: Isa>(self) -> f64 { double::$f::<S>(self) }
+    )*};
+}
+
 macro_rules! elementary_f32 {
     ($($f:ident)*) => {$(
         #[inline(always)]
@@ -248,6 +252,10 @@ macro_rules! elementary_f32 {
 impl Real for f32 {
     shared!(f32);
     elementary_f32!(exp exp2 expm1 ln log2 log10 ln_1p sin cos tanh erf erfc sigmoid silu gelu gelu_tanh);
+    #[inline(always)]
+    fn pow<S: Isa>(self, b: f32) -> f32 {
+        elementary::pow::<S>(self, b)
+    }
     fn next_after(self, b: f32) -> f32 {
         libm::nextafterf(self, b)
     }
@@ -255,17 +263,12 @@ impl Real for f32 {
 
 impl Real for f64 {
     shared!(f64);
-    fn exp<S: Isa>(self) -> f64 {
-        f64::exp(self)
-    }
+    elementary_f64!(exp ln sin cos tanh sigmoid silu gelu_tanh);
     fn exp2<S: Isa>(self) -> f64 {
         f64::exp2(self)
     }
     fn expm1<S: Isa>(self) -> f64 {
         f64::exp_m1(self)
-    }
-    fn ln<S: Isa>(self) -> f64 {
-        f64::ln(self)
     }
     fn log2<S: Isa>(self) -> f64 {
         f64::log2(self)
@@ -276,33 +279,18 @@ impl Real for f64 {
     fn ln_1p<S: Isa>(self) -> f64 {
         f64::ln_1p(self)
     }
-    fn sin<S: Isa>(self) -> f64 {
-        f64::sin(self)
-    }
-    fn cos<S: Isa>(self) -> f64 {
-        f64::cos(self)
-    }
-    fn tanh<S: Isa>(self) -> f64 {
-        f64::tanh(self)
-    }
     fn erf<S: Isa>(self) -> f64 {
         libm::erf(self)
     }
     fn erfc<S: Isa>(self) -> f64 {
         libm::erfc(self)
     }
-    fn sigmoid<S: Isa>(self) -> f64 {
-        1.0 / (1.0 + f64::exp(-self))
-    }
-    fn silu<S: Isa>(self) -> f64 {
-        self / (1.0 + f64::exp(-self))
-    }
     fn gelu<S: Isa>(self) -> f64 {
         // Φ by erfc: no cancellation for negative x. At -∞ the product 0 · ∞ must not become NaN … as it does in PyTorch.
         0.5 * self * libm::erfc(-self * std::f64::consts::FRAC_1_SQRT_2)
     }
-    fn gelu_tanh<S: Isa>(self) -> f64 {
-        special::gelu_tanh(self)
+    fn pow<S: Isa>(self, b: f64) -> f64 {
+        self.powf(b)
     }
     fn next_after(self, b: f64) -> f64 {
         libm::nextafter(self, b)

@@ -4,12 +4,6 @@
 
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI, PI, SQRT_2};
 
-/// `x (1 + tanh u) / 2 = x / (1 + exp(-2u))` with `u = √(2/π) (x + 0.044715 x³)`.
-pub(super) fn gelu_tanh(x: f64) -> f64 {
-    let u = 0.797_884_560_802_865_4 * (x + 0.044715 * x * x * x);
-    x / (1.0 + (-2.0 * u).exp())
-}
-
 /// `e^(x²) erfc(x)`, which neither overflows nor underflows for `x >= 0`.
 pub(super) fn erfcx(x: f64) -> f64 {
     if x > 10.0 {

@@ -1,0 +1,212 @@
+//! Transposition of blocks in registers.
+
+/// Copies `rows` rows of `cols` elements, `from_stride` elements apart, to columns: element (r, c) goes to `to + c * to_stride + r`.
+///
+/// # Safety
+/// All those places are valid, and the two sides are apart.
+pub(crate) unsafe fn transpose<T: Copy>(
+    from: *const T,
+    from_stride: isize,
+    to: *mut T,
+    to_stride: isize,
+    rows: usize,
+    cols: usize,
+) {
+    let (mut whole_rows, mut whole_cols) = (0, 0);
+    #[cfg(target_arch = "x86_64")]
+    if let Some((side, kernel)) = x86::kernel(size_of::<T>()) {
+        (whole_rows, whole_cols) = (rows / side * side, cols / side * side);
+        let bytes = size_of::<T>() as isize;
+        for r in (0..whole_rows).step_by(side) {
+            for c in (0..whole_cols).step_by(side) {
+                // SAFETY: whole blocks within the caller's bounds.
+                unsafe {
+                    let from = from.offset(r as isize * from_stride + c as isize);
+                    let to = to.offset(c as isize * to_stride + r as isize);
+                    kernel(from.cast(), from_stride * bytes, to.cast(), to_stride * bytes);
+                }
+            }
+        }
+    }
+    // What is left at the two edges.
+    for r in 0..rows {
+        let first = if r < whole_rows { whole_cols } else { 0 };
+        for c in first..cols {
+            // SAFETY: the caller's.
+            unsafe { *to.offset(c as isize * to_stride + r as isize) = *from.offset(r as isize * from_stride + c as isize) }
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use crate::cpu::simd::{Level, level};
+    use std::arch::x86_64::*;
+
+    /// Transposes one square block; strides are in bytes.
+    type Kernel = unsafe fn(*const u8, isize, *mut u8, isize);
+
+    /// The kernel for elements of so many bytes, and the side of its block.
+    pub(super) fn kernel(bytes: usize) -> Option<(usize, Kernel)> {
+        match (bytes, level()) {
+            (4, Level::Avx512) => Some((16, words)),
+            (8, Level::Avx512) => Some((8, doubles)),
+            (4, _) => Some((4, four_words)),
+            (2, _) => Some((8, halves)),
+            (1, _) => Some((8, bytes_of_eight)),
+            _ => None,
+        }
+    }
+
+    /// Sixteen rows of sixteen.
+    #[target_feature(enable = "avx512f,avx512dq")]
+    unsafe fn words(from: *const u8, from_stride: isize, to: *mut u8, to_stride: isize) {
+        let mut x = [_mm512_setzero_ps(); 16];
+        for (i, x) in x.iter_mut().enumerate() {
+            // SAFETY: a row of the block.
+            *x = unsafe { _mm512_loadu_ps(from.offset(i as isize * from_stride).cast()) };
+        }
+        let mut y = x;
+        for i in (0..16).step_by(2) {
+            y[i] = _mm512_unpacklo_ps(x[i], x[i + 1]);
+            y[i + 1] = _mm512_unpackhi_ps(x[i], x[i + 1]);
+        }
+        for i in (0..16).step_by(4) {
+            for k in 0..2 {
+                let (a, b) = (_mm512_castps_pd(y[i + k]), _mm512_castps_pd(y[i + k + 2]));
+                x[i + 2 * k] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, b));
+                x[i + 2 * k + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, b));
+            }
+        }
+        // x[4 q + j] has, in each quarter l, column 4 l + j of rows 4 q … 4 q + 3.
+        for j in 0..4 {
+            let low = _mm512_shuffle_f32x4::<0x88>(x[j], x[4 + j]);
+            let high = _mm512_shuffle_f32x4::<0x88>(x[8 + j], x[12 + j]);
+            y[j] = _mm512_shuffle_f32x4::<0x88>(low, high);
+            y[8 + j] = _mm512_shuffle_f32x4::<0xdd>(low, high);
+            let low = _mm512_shuffle_f32x4::<0xdd>(x[j], x[4 + j]);
+            let high = _mm512_shuffle_f32x4::<0xdd>(x[8 + j], x[12 + j]);
+            y[4 + j] = _mm512_shuffle_f32x4::<0x88>(low, high);
+            y[12 + j] = _mm512_shuffle_f32x4::<0xdd>(low, high);
+        }
+        for (i, y) in y.iter().enumerate() {
+            // SAFETY: a column of the block.
+            unsafe { _mm512_storeu_ps(to.offset(i as isize * to_stride).cast(), *y) }
+        }
+    }
+
+    /// Eight rows of eight.
+    #[target_feature(enable = "avx512f,avx512dq")]
+    unsafe fn doubles(from: *const u8, from_stride: isize, to: *mut u8, to_stride: isize) {
+        let mut x = [_mm512_setzero_pd(); 8];
+        for (i, x) in x.iter_mut().enumerate() {
+            // SAFETY: a row of the block.
+            *x = unsafe { _mm512_loadu_pd(from.offset(i as isize * from_stride).cast()) };
+        }
+        let mut y = x;
+        for i in (0..8).step_by(2) {
+            y[i] = _mm512_unpacklo_pd(x[i], x[i + 1]);
+            y[i + 1] = _mm512_unpackhi_pd(x[i], x[i + 1]);
+        }
+        // y[2 q + j] has, in each quarter l, column 2 l + j of rows 2 q and 2 q + 1.
+        for j in 0..2 {
+            let low = _mm512_shuffle_f64x2::<0x88>(y[j], y[2 + j]);
+            let high = _mm512_shuffle_f64x2::<0x88>(y[4 + j], y[6 + j]);
+            x[j] = _mm512_shuffle_f64x2::<0x88>(low, high);
+            x[4 + j] = _mm512_shuffle_f64x2::<0xdd>(low, high);
+            let low = _mm512_shuffle_f64x2::<0xdd>(y[j], y[2 + j]);
+            let high = _mm512_shuffle_f64x2::<0xdd>(y[4 + j], y[6 + j]);
+            x[2 + j] = _mm512_shuffle_f64x2::<0x88>(low, high);
+            x[6 + j] = _mm512_shuffle_f64x2::<0xdd>(low, high);
+        }
+        for (i, x) in x.iter().enumerate() {
+            // SAFETY: a column of the block.
+            unsafe { _mm512_storeu_pd(to.offset(i as isize * to_stride).cast(), *x) }
+        }
+    }
+
+    /// Four rows of four; SSE2 has all that is needed.
+    unsafe fn four_words(from: *const u8, from_stride: isize, to: *mut u8, to_stride: isize) {
+        // SAFETY: rows and columns of the block; SSE2 is part of x86-64.
+        unsafe {
+            let [mut a, mut b, mut c, mut d] = [0, 1, 2, 3].map(|i| _mm_loadu_ps(from.offset(i * from_stride).cast()));
+            _MM_TRANSPOSE4_PS(&mut a, &mut b, &mut c, &mut d);
+            for (i, v) in [a, b, c, d].into_iter().enumerate() {
+                _mm_storeu_ps(to.offset(i as isize * to_stride).cast(), v);
+            }
+        }
+    }
+
+    /// Eight rows of eight.
+    unsafe fn halves(from: *const u8, from_stride: isize, to: *mut u8, to_stride: isize) {
+        // SAFETY: rows and columns of the block; SSE2 is part of x86-64.
+        unsafe {
+            let x: [__m128i; 8] = std::array::from_fn(|i| _mm_loadu_si128(from.offset(i as isize * from_stride).cast()));
+            // Rows i and i + 4 are woven together, three times over.
+            let weave = |x: [__m128i; 8]| -> [__m128i; 8] {
+                std::array::from_fn(|i| {
+                    let (a, b) = (x[i / 2], x[i / 2 + 4]);
+                    if i % 2 == 0 { _mm_unpacklo_epi16(a, b) } else { _mm_unpackhi_epi16(a, b) }
+                })
+            };
+            for (i, v) in weave(weave(weave(x))).into_iter().enumerate() {
+                _mm_storeu_si128(to.offset(i as isize * to_stride).cast(), v);
+            }
+        }
+    }
+
+    /// Eight rows of eight.
+    unsafe fn bytes_of_eight(from: *const u8, from_stride: isize, to: *mut u8, to_stride: isize) {
+        // SAFETY: rows and columns of the block; SSE2 is part of x86-64.
+        unsafe {
+            let x: [__m128i; 8] = std::array::from_fn(|i| _mm_loadl_epi64(from.offset(i as isize * from_stride).cast()));
+            // Each has rows 2 i and 2 i + 1 of four, woven; then columns in pairs.
+            let a: [__m128i; 4] = std::array::from_fn(|i| _mm_unpacklo_epi8(x[i], x[i + 4]));
+            let b = [
+                _mm_unpacklo_epi8(a[0], a[2]),
+                _mm_unpackhi_epi8(a[0], a[2]),
+                _mm_unpacklo_epi8(a[1], a[3]),
+                _mm_unpackhi_epi8(a[1], a[3]),
+            ];
+            let c = [
+                _mm_unpacklo_epi8(b[0], b[2]),
+                _mm_unpackhi_epi8(b[0], b[2]),
+                _mm_unpacklo_epi8(b[1], b[3]),
+                _mm_unpackhi_epi8(b[1], b[3]),
+            ];
+            for (i, v) in c.into_iter().enumerate() {
+                _mm_storel_epi64(to.offset(2 * i as isize * to_stride).cast(), v);
+                _mm_storel_epi64(to.offset((2 * i as isize + 1) * to_stride).cast(), _mm_unpackhi_epi64(v, v));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::transpose;
+
+    fn check<T: Copy + PartialEq + std::fmt::Debug>(of: impl Fn(usize) -> T) {
+        for (rows, cols) in [(1, 1), (3, 5), (4, 4), (7, 9), (8, 8), (16, 16), (17, 33), (32, 32), (40, 15), (64, 48)] {
+            let (wide, high) = (cols + 3, rows + 5);
+            let from: Vec<T> = (0..rows * wide).map(&of).collect();
+            let mut to = vec![of(0); cols * high];
+            // SAFETY: both buffers hold the block with their strides.
+            unsafe { transpose(from.as_ptr(), wide as isize, to.as_mut_ptr(), high as isize, rows, cols) }
+            for r in 0..rows {
+                for c in 0..cols {
+                    assert_eq!(to[c * high + r], from[r * wide + c], "{rows} {cols} {r} {c}");
+                }
+            }
+            assert!((0..cols).all(|c| (rows..high).all(|r| to[c * high + r] == of(0))), "nothing beside the block is written");
+        }
+    }
+
+    #[test]
+    fn blocks_of_every_width_of_element() {
+        check(|i| i as u8);
+        check(|i| i as u16);
+        check(|i| i as u32);
+        check(|i| i as u64);
+    }
+}
