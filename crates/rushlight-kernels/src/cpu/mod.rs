@@ -8,6 +8,7 @@ pub mod conv;
 pub mod dense;
 pub mod index;
 pub mod matmul;
+mod moves;
 pub mod norm;
 mod number;
 pub mod pool;

@@ -1,9 +1,10 @@
 //! The short way for one instruction over contiguous views and single values: no plan, no copies where none are needed. Most eager ops
-//! on small tensors take it, where the bookkeeping of the general way would cost more than the arithmetic.
+//! on small tensors take it, where the bookkeeping of the general way would cost more than the arithmetic. Copies into contiguous memory
+//! have a way of their own too.
 
-use super::{SLOT, is_half, plan, start, strided};
+use super::{SLOT, is_half, plan, register_size, start, strided};
 use crate::backend::*;
-use crate::cpu::{pool, simd};
+use crate::cpu::{moves, pool, simd};
 use crate::*;
 use std::mem::MaybeUninit;
 
@@ -21,6 +22,8 @@ enum Arg {
 /// A kernel with its operands.
 pub(super) struct Direct {
     kernel: simd::Kernel,
+    /// No arithmetic but the conversion between f32 and a half type.
+    rounds: bool,
     args: [Arg; 3],
     /// Dtypes of the operands and the result.
     dtypes: [DType; 4],
@@ -69,8 +72,26 @@ pub(super) fn instruction(inst: Inst, ins: &[View], out: &mut ViewMut) -> bool {
     true
 }
 
-/// Runs a program that is nothing but a constant, if the output is contiguous; false where it is not of this kind.
-pub(super) fn constant(program: &Program, outs: &[ViewMut], numel: usize) -> bool {
+/// Runs a program that only copies a view that is not contiguous to one that is; false where it is not of this kind.
+fn copied(program: &Program, ins: &[View], outs: &[ViewMut]) -> bool {
+    let ([Inst::Load(i)], [out]) = (program.insts.as_slice(), outs) else { return false };
+    let x = &ins[*i as usize];
+    if !out.layout.is_contiguous()
+        || x.layout.is_contiguous()
+        || x.strides().iter().all(|&s| s == 0)
+        || start(x) == start(&out.as_view())
+    {
+        return false;
+    }
+    moves::copy(x, out);
+    true
+}
+
+/// Runs a program that is nothing but a constant, if the output is contiguous, or a copy; false where it is not of this kind.
+pub(super) fn constant(program: &Program, ins: &[View], outs: &[ViewMut], numel: usize) -> bool {
+    if copied(program, ins, outs) {
+        return true;
+    }
     let ([Inst::Const(value)], [out]) = (program.insts.as_slice(), outs) else { return false };
     if is_half(out.dtype) || !out.layout.is_contiguous() {
         return false;
@@ -117,7 +138,7 @@ impl Direct {
             Inst::Tern(op, 0, 1, 2) if arity == 3 => (simd::tern(op, d[1])?, op.cost()),
             _ => return None,
         };
-        if program.outs[0] as usize != arity || d.iter().any(|&d| is_half(d)) || !out.layout.is_contiguous() {
+        if program.outs[0] as usize != arity || !out.layout.is_contiguous() {
             return None;
         }
         let o = start(&out.as_view());
@@ -140,7 +161,10 @@ impl Direct {
                 _ => return None,
             };
         }
-        Some(Direct { kernel, args, dtypes, arity, out: o, in_place, grain: plan::grain(cost + 2 * (arity + 1)) })
+        let rounds = matches!(*last, Inst::Cast(..)) && dtypes[0].compute() == DType::F32 && dtypes[3].compute() == DType::F32;
+        let halves = dtypes[..arity].iter().filter(|&&d| is_half(d)).count() + is_half(dtypes[3]) as usize;
+        let grain = plan::grain(cost + 2 * (arity + 1) + halves);
+        Some(Direct { kernel, rounds, args, dtypes, arity, out: o, in_place, grain })
     }
 
     pub(super) fn run(&self, numel: usize) {
@@ -153,7 +177,8 @@ impl Direct {
 
     /// `n` elements from number `at` on.
     fn part(&self, at: usize, n: usize) {
-        if !self.in_place && self.args[..self.arity].iter().all(|a| matches!(a, Arg::At(_))) {
+        let halves = self.dtypes[..self.arity].iter().any(|&d| is_half(d)) || is_half(self.dtypes[3]);
+        if !halves && !self.in_place && self.args[..self.arity].iter().all(|a| matches!(a, Arg::At(_))) {
             let x = |k: usize| match self.args[k] {
                 Arg::At(p) => p.wrapping_add(at * self.dtypes[k].size()),
                 _ => self.out,
@@ -171,33 +196,56 @@ impl Direct {
     fn tiled(&self, at: usize, n: usize) {
         let mut scratch = [const { Scratch(MaybeUninit::uninit()) }; 4];
         let slots = scratch.each_mut().map(|s| s.0.as_mut_ptr().cast::<u8>());
-        let tile = SLOT / self.dtypes[..self.arity].iter().fold(self.dtypes[3].size(), |m, d| m.max(d.size()));
+        let tile = SLOT / self.dtypes[..self.arity].iter().fold(register_size(self.dtypes[3]), |m, d| m.max(register_size(*d)));
         for k in 0..self.arity {
-            let n = n.min(tile);
+            let (n, d) = (n.min(tile), self.dtypes[k]);
             // SAFETY: a slot holds a tile; an element's view has at least one.
             unsafe {
                 match self.args[k] {
                     Arg::At(_) => {}
-                    Arg::Element(p) => {
-                        strided::row(self.dtypes[k].size(), p.cast_mut(), 0, n, strided::Move::Gather(slots[k]));
+                    Arg::Element(p) if is_half(d) => {
+                        simd::from_half(d, p, slots[k], 1);
+                        strided::row(register_size(d), slots[k], 0, n, strided::Move::Gather(slots[k]));
                     }
-                    Arg::Value(v) => strided::splat_scalar(v, self.dtypes[k], slots[k], n),
+                    Arg::Element(p) => strided::row(d.size(), p.cast_mut(), 0, n, strided::Move::Gather(slots[k])),
+                    Arg::Value(v) => strided::splat_scalar(v, d, slots[k], n),
                 }
             }
         }
         for start in (0..n).step_by(tile) {
             let len = tile.min(n - start);
             let x = |k: usize| match self.args[k] {
+                Arg::At(p) if k < self.arity && is_half(self.dtypes[k]) => {
+                    let p = p.wrapping_add((at + start) * self.dtypes[k].size());
+                    // SAFETY: the operand's elements; a slot holds a tile.
+                    unsafe { simd::from_half(self.dtypes[k], p, slots[k], len) };
+                    slots[k].cast_const()
+                }
                 Arg::At(p) => p.wrapping_add((at + start) * self.dtypes[k].size()),
                 _ => slots[k].cast_const(),
             };
             let size = self.dtypes[3].size();
             let out = self.out.wrapping_add((at + start) * size);
-            let to = if self.in_place { slots[3] } else { out };
-            // SAFETY: as in `part`; where the output is an input, the kernel writes to the slot.
+            let half = is_half(self.dtypes[3]);
+            let to = if self.in_place || half { slots[3] } else { out };
+            // SAFETY: as in `part`; where the output is an input or holds halves, the kernel writes to the slot.
             unsafe {
+                match self.args[0] {
+                    _ if !self.rounds => {}
+                    Arg::At(p) if !half => {
+                        simd::from_half(self.dtypes[0], p.wrapping_add((at + start) * 2), out, len);
+                        continue;
+                    }
+                    _ if half => {
+                        simd::to_half(self.dtypes[3], x(0), out, len);
+                        continue;
+                    }
+                    _ => {}
+                }
                 (self.kernel)(x(0), x(1), x(2), to, len);
-                if self.in_place {
+                if half {
+                    simd::to_half(self.dtypes[3], to, out, len);
+                } else if self.in_place {
                     std::ptr::copy_nonoverlapping(to, out, len * size);
                 }
             }

@@ -40,7 +40,7 @@ pub fn pointwise(program: &Program, ins: &[View], outs: &mut [ViewMut]) -> Resul
         op.run(numel);
         return Ok(());
     }
-    if direct::constant(program, outs, numel) {
+    if direct::constant(program, ins, outs, numel) {
         return Ok(());
     }
     let plan = Plan::new(program, ins, outs)?;

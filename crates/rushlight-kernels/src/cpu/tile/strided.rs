@@ -1,5 +1,6 @@
 //! Moving elements between strided views and contiguous tiles. Only the size of an element matters.
 
+use crate::cpu::simd::{self, Body, Isa};
 use crate::*;
 use smallvec::SmallVec;
 use std::mem::MaybeUninit;
@@ -65,32 +66,88 @@ pub(super) unsafe fn rows(size: usize, at: *mut u8, dims: &[usize], strides: &[i
     unsafe { by_size!(size, T => rows_of::<T>(at.cast(), dims, strides, row, n, mv)) }
 }
 
-#[inline(always)]
-unsafe fn gather<T: Copy>(from: *const T, stride: isize, n: usize, to: *mut T) {
+unsafe fn gather<T: Copy + Send + Sync>(from: *const T, stride: isize, n: usize, to: *mut T) {
     // SAFETY: the caller's.
     unsafe {
-        if stride == 0 {
-            let x = *from;
-            std::slice::from_raw_parts_mut(to.cast::<MaybeUninit<T>>(), n).fill(MaybeUninit::new(x));
-            return;
-        }
-        for i in 0..n {
-            *to.add(i) = *from.offset(i as isize * stride);
+        match stride {
+            0 => fill(*from, to, n),
+            1 => std::ptr::copy_nonoverlapping(from, to, n),
+            -1 => simd::run_widest(Reversed {
+                from: std::slice::from_raw_parts(from.wrapping_sub(n - 1), n),
+                to: std::slice::from_raw_parts_mut(to.cast(), n),
+            }),
+            _ => {
+                for i in 0..n {
+                    *to.add(i) = *from.offset(i as isize * stride);
+                }
+            }
         }
     }
 }
-#[inline(always)]
+
 unsafe fn scatter<T: Copy>(from: *const T, stride: isize, n: usize, to: *mut T) {
-    for i in 0..n {
-        // SAFETY: the caller's.
-        unsafe { *to.offset(i as isize * stride) = *from.add(i) }
+    // SAFETY: the caller's.
+    unsafe {
+        if stride == 1 {
+            return std::ptr::copy_nonoverlapping(from, to, n);
+        }
+        for i in 0..n {
+            *to.offset(i as isize * stride) = *from.add(i);
+        }
+    }
+}
+
+unsafe fn fill<T: Copy>(x: T, to: *mut T, n: usize) {
+    // SAFETY: the caller's.
+    simd::run_widest(Fill { x, to: unsafe { std::slice::from_raw_parts_mut(to.cast::<MaybeUninit<T>>(), n) } })
+}
+
+struct Fill<'a, T> {
+    x: T,
+    to: &'a mut [MaybeUninit<T>],
+}
+
+impl<T: Copy> Body for Fill<'_, T> {
+    type Out = ();
+    #[inline(always)]
+    fn run<S: Isa>(self) {
+        for to in self.to {
+            *to = MaybeUninit::new(self.x);
+        }
+    }
+}
+
+/// Elements in reverse.
+struct Reversed<'a, T> {
+    from: &'a [T],
+    to: &'a mut [MaybeUninit<T>],
+}
+
+impl<T: Copy> Body for Reversed<'_, T> {
+    type Out = ();
+    #[inline(always)]
+    fn run<S: Isa>(self) {
+        for (to, from) in self.to.iter_mut().zip(self.from.iter().rev()) {
+            *to = MaybeUninit::new(*from);
+        }
     }
 }
 
 /// Short rows: a walk like an odometer's.
-unsafe fn rows_of<T: Copy>(mut at: *mut T, dims: &[usize], strides: &[isize], mut row: usize, n: usize, mv: Move) {
+unsafe fn rows_of<T: Copy + Send + Sync>(mut at: *mut T, dims: &[usize], strides: &[isize], mut row: usize, n: usize, mv: Move) {
     let outer = dims.len() - 1;
     let (width, step) = (dims[outer], strides[outer]);
+    if let (&[high, wide], &[1, across]) = (dims, strides)
+        && (row, n) == (0, high * wide)
+    {
+        // SAFETY: the caller's: a block, which is dense along its other dimension.
+        return unsafe {
+            match mv {
+                Move::Gather(to) => simd::transpose(at.cast_const(), across, to.cast::<T>(), wide as isize, wide, high),
+                Move::Scatter(from) => simd::transpose(from.cast::<T>().cast_const(), wide as isize, at, across, high, wide),
+            }
+        };
+    }
     let mut index: SmallVec<[usize; 6]> = SmallVec::from_elem(0, outer);
     for d in (0..outer).rev() {
         index[d] = row % dims[d];
@@ -126,7 +183,7 @@ unsafe fn rows_of<T: Copy>(mut at: *mut T, dims: &[usize], strides: &[isize], mu
 pub(super) unsafe fn splat_scalar(value: Scalar, dtype: DType, to: *mut u8, n: usize) {
     unsafe fn fill<T: Copy>(x: T, to: *mut u8, n: usize) {
         // SAFETY: the caller's.
-        unsafe { std::slice::from_raw_parts_mut(to.cast::<MaybeUninit<T>>(), n).fill(MaybeUninit::new(x)) }
+        unsafe { self::fill(x, to.cast(), n) }
     }
     // SAFETY: the caller's.
     unsafe {

@@ -1,0 +1,179 @@
+//! Copies of strided views into contiguous memory, without a stop in between: runs are copied as they are, and a transposition is made
+//! of blocks in registers.
+
+use super::pool;
+use super::simd::{self, Body, Isa};
+use super::walk::{Grid, by_width};
+use crate::Strides;
+use crate::backend::*;
+use crate::layout::collapse;
+use smallvec::SmallVec;
+use std::mem::MaybeUninit;
+use std::ops::Range;
+
+/// Elements of one task: some 10 µs.
+const TASK: usize = 1 << 16;
+/// Side of the blocks that tasks of a transposition are made of: a few lines of the cache from each row.
+const SIDE: usize = 64;
+
+/// Copies `x` to a contiguous view `out` of its shape and dtype, which it does not overlap.
+pub(crate) fn copy(x: &View, out: &ViewMut) {
+    let (dims, strides) = collapse(x.shape(), &[x.strides()]);
+    let strides = &strides[0];
+    let inner = dims.len() - 1;
+    let dense = (0..inner).find(|&d| strides[d] == 1 && dims[d] >= 8);
+    by_width!(x.dtype, T => match dense {
+        Some(dim) if dims[inner] >= 8 && strides[inner].abs() >= 8 => transposed::<T>(x.ptr(), out.ptr(), &dims, strides, dim),
+        _ => runs::<T>(x.ptr(), out.ptr(), &dims, strides),
+    })
+}
+
+/// Memory of which tasks read anything and write parts of their own.
+struct Sides<T> {
+    from: *const T,
+    to: *mut T,
+}
+// SAFETY: tasks write disjoint parts.
+unsafe impl<T: Send + Sync> Sync for Sides<T> {}
+impl<T> Sides<T> {
+    fn from(&self, at: isize) -> *const T {
+        self.from.wrapping_offset(at)
+    }
+    fn to(&self, at: usize) -> *mut T {
+        self.to.wrapping_add(at)
+    }
+}
+
+fn runs<T: Copy + Send + Sync>(from: *const T, to: *mut T, dims: &[usize], strides: &[isize]) {
+    let sides = Sides { from, to };
+    let grid = Grid::new(dims, [strides]);
+    let [step] = grid.inner();
+    pool::for_ranges(grid.len(), TASK, |range| {
+        let mut done = range.start;
+        grid.runs(range, &mut |[at], n| {
+            // SAFETY: elements of x, and as many places of out from number `done` on, which are this task's.
+            unsafe {
+                let to = std::slice::from_raw_parts_mut(sides.to(done).cast::<MaybeUninit<T>>(), n);
+                run(sides.from(at), step, to);
+            }
+            done += n;
+        });
+    });
+}
+
+/// Copies elements that lie `step` apart.
+///
+/// # Safety
+/// They are valid, and apart from `to`.
+unsafe fn run<T: Copy + Send + Sync>(from: *const T, step: isize, to: &mut [MaybeUninit<T>]) {
+    // SAFETY: the caller's.
+    unsafe {
+        match step {
+            1 => std::ptr::copy_nonoverlapping(from, to.as_mut_ptr().cast(), to.len()),
+            -1 => {
+                let from = std::slice::from_raw_parts(from.wrapping_sub(to.len() - 1), to.len());
+                simd::run_widest(Reversed { from, to });
+            }
+            0 => to.fill(MaybeUninit::new(*from)),
+            _ => to.iter_mut().enumerate().for_each(|(i, to)| _ = to.write(*from.offset(i as isize * step))),
+        }
+    }
+}
+
+/// Elements in reverse.
+struct Reversed<'a, T> {
+    from: &'a [T],
+    to: &'a mut [MaybeUninit<T>],
+}
+
+impl<T: Copy> Body for Reversed<'_, T> {
+    type Out = ();
+    #[inline(always)]
+    fn run<S: Isa>(self) {
+        for (to, from) in self.to.iter_mut().zip(self.from.iter().rev()) {
+            to.write(*from);
+        }
+    }
+}
+
+/// x is dense along `dim`, out along the last dimension.
+fn transposed<T: Copy + Send + Sync>(from: *const T, to: *mut T, dims: &[usize], strides: &[isize], dim: usize) {
+    let inner = dims.len() - 1;
+    let places = row_major(dims);
+    let (high, wide) = (dims[dim], dims[inner]);
+    let others: SmallVec<[usize; 6]> = (0..inner).filter(|&d| d != dim).collect();
+    let outer: usize = others.iter().map(|&d| dims[d]).product();
+    // A task is a band of rows of out, across their whole width.
+    let bands = high.div_ceil(SIDE);
+    let sides = Sides { from, to };
+    pool::for_ranges(outer * bands, TASK / (SIDE.min(high) * wide), |tasks: Range<usize>| {
+        for task in tasks {
+            let (mut rest, band) = (task / bands, task % bands * SIDE);
+            let (mut at, mut place) = (band as isize, band as isize * places[dim]);
+            for &d in others.iter().rev() {
+                let i = (rest % dims[d]) as isize;
+                (at, place) = (at + i * strides[d], place + i * places[d]);
+                rest /= dims[d];
+            }
+            for column in (0..wide).step_by(SIDE) {
+                let from = sides.from(at + column as isize * strides[inner]);
+                let to = sides.to(place as usize + column);
+                // SAFETY: a block of x, and of out, which no other task writes.
+                unsafe { simd::transpose(from, strides[inner], to, places[dim], SIDE.min(wide - column), SIDE.min(high - band)) }
+            }
+        }
+    });
+}
+
+fn row_major(dims: &[usize]) -> Strides {
+    let mut strides = Strides::from_elem(1, dims.len());
+    for d in (0..dims.len() - 1).rev() {
+        strides[d] = strides[d + 1] * dims[d + 1] as isize;
+    }
+    strides
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{DType, Layout};
+
+    #[test]
+    fn every_kind_of_view_is_copied() {
+        let views: Vec<Layout> = vec![
+            Layout::contiguous(&[5]),
+            Layout::contiguous(&[40, 70]).transpose(0, 1),
+            Layout::contiguous(&[3, 100, 65]).transpose(1, 2),
+            Layout::contiguous(&[2, 9, 17, 11]).permute(&[0, 2, 3, 1]),
+            Layout::contiguous(&[2, 9, 17, 11]).permute(&[3, 0, 2, 1]),
+            Layout::contiguous(&[4, 6, 5, 32]).permute(&[0, 2, 1, 3]),
+            Layout::contiguous(&[33, 47]).flip(1),
+            Layout::contiguous(&[33, 47]).flip(0).transpose(0, 1),
+            Layout::contiguous(&[60, 40]).slice(1, 3, 2, 15),
+            Layout::contiguous(&[1, 20]).broadcast_to(&[30, 20]).unwrap(),
+            Layout::contiguous(&[20, 1]).broadcast_to(&[20, 30]).unwrap(),
+            Layout::contiguous(&[300, 400]).transpose(0, 1),
+        ];
+        fn check<T: Copy + PartialEq + std::fmt::Debug + crate::Element>(layout: &Layout, dtype: DType, of: impl Fn(usize) -> T) {
+            let source: Vec<T> = (0..200_000).map(&of).collect();
+            let mut to = vec![of(0); layout.numel()];
+            let out = Layout::contiguous(&layout.shape);
+            let bytes = |n: usize| crate::Buffer::uninit(n * size_of::<T>()).unwrap();
+            let (a, b) = (bytes(source.len()), bytes(to.len().max(1)));
+            // SAFETY: buffers of these sizes, which nobody else uses.
+            unsafe {
+                std::ptr::copy_nonoverlapping(source.as_ptr(), a.as_ptr().cast(), source.len());
+                copy(&View::new(&a, layout, dtype).unwrap(), &ViewMut::new(&b, &out, dtype).unwrap());
+                std::ptr::copy_nonoverlapping(b.as_ptr().cast(), to.as_mut_ptr(), to.len());
+            }
+            let want: Vec<T> = (0..layout.numel()).map(|i| source[layout.position(i)]).collect();
+            assert_eq!(to, want, "{layout:?} {dtype}");
+        }
+        for layout in &views {
+            check(layout, DType::U8, |i| (i * 7) as u8);
+            check(layout, DType::I16, |i| i as i16);
+            check(layout, DType::F32, |i| i as f32);
+            check(layout, DType::I64, |i| i as i64);
+        }
+    }
+}
