@@ -30,6 +30,10 @@ impl<const N: usize> Grid<N> {
     pub(crate) fn inner(&self) -> [isize; N] {
         std::array::from_fn(|k| *self.strides[k].last().expect("a collapsed grid has a dimension"))
     }
+    /// Whether there is but one dimension.
+    pub(crate) fn is_line(&self) -> bool {
+        self.dims.len() == 1
+    }
     /// Whether layout `k` is one gapless run.
     pub(crate) fn is_run(&self, k: usize) -> bool {
         self.dims.len() == 1 && (self.dims[0] <= 1 || self.strides[k][0] == 1)

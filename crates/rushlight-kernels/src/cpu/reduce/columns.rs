@@ -1,6 +1,6 @@
 //! Groups that lie side by side: rows of kept elements stream into accumulators, eight rows at a time.
 
-use super::fold::{Fold, Pairwise, with_avx2};
+use super::fold::{Fold, Pairwise, with_simd};
 use super::rows::Slots;
 use crate::backend::*;
 use crate::cpu::pool;
@@ -10,7 +10,7 @@ use std::ops::Range;
 /// Columns of one task. Long rows stream better than narrow strips; accumulators of this many still fit the first-level cache.
 const TILE: usize = 4096;
 /// Rows joined with one another before they meet an accumulator.
-const STEP: usize = 8;
+pub(super) const STEP: usize = 8;
 /// Steps after which the first accumulator is poured into the second: the two levels of a cascade within a task.
 const POUR: usize = 16;
 /// Most rows of one task; partial results of several tasks meet as a balanced tree.
@@ -131,7 +131,7 @@ pub(super) fn columns_of<'a, T: Copy>(inner: &Grid<2>, first: *const T, range: R
     buffer
 }
 
-with_avx2! {
+with_simd! {
     join_step<F: Fold>(acc: &mut [F::Acc], rows: &[&[F::In]; STEP]) -> () {
         let n = acc.len();
         let [a, b, c, d, e, f, g, h] = rows.map(|row| &row[..n]);
@@ -143,7 +143,7 @@ with_avx2! {
     }
 }
 
-with_avx2! {
+with_simd! {
     join_row<F: Fold>(acc: &mut [F::Acc], row: &[F::In]) -> () {
         for (a, x) in acc.iter_mut().zip(row) {
             *a = F::join(*a, F::lift(*x));
@@ -151,7 +151,7 @@ with_avx2! {
     }
 }
 
-with_avx2! {
+with_simd! {
     join_accumulators<F: Fold>(acc: &mut [F::Acc], other: &[F::Acc]) -> () {
         for (a, b) in acc.iter_mut().zip(other) {
             *a = F::join(*a, *b);

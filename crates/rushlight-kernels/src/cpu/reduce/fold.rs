@@ -83,9 +83,9 @@ impl<F: Fold> Pairwise<F> {
     }
 }
 
-/// Runs the block as it is, or compiled for AVX2 where the machine has it. Only additions, products and comparisons happen in it,
-/// each rounded once, so both give the same bits.
-macro_rules! with_avx2 {
+/// Runs the block as it is, or compiled for AVX2 or AVX-512 where the machine has it. Only additions, products and comparisons happen in
+/// it, each rounded once, so all give the same bits.
+macro_rules! with_simd {
     ($name:ident<$F:ident: $bound:ident>($($arg:ident: $type:ty),* $(,)?) -> $ret:ty $body:block) => {
         #[inline]
         pub(super) fn $name<$F: $bound>($($arg: $type),*) -> $ret {
@@ -94,17 +94,25 @@ macro_rules! with_avx2 {
 
             #[cfg(target_arch = "x86_64")]
             {
+                use $crate::cpu::simd::{Level, level};
+                #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2")]
+                fn avx512<$F: $bound>($($arg: $type),*) -> $ret {
+                    body::<$F>($($arg),*)
+                }
                 #[target_feature(enable = "avx2")]
                 fn avx2<$F: $bound>($($arg: $type),*) -> $ret {
                     body::<$F>($($arg),*)
                 }
-                if std::arch::is_x86_feature_detected!("avx2") {
+                match level() {
+                    // SAFETY: the machine has AVX-512.
+                    Level::Avx512 => return unsafe { avx512::<$F>($($arg),*) },
                     // SAFETY: the machine has AVX2.
-                    return unsafe { avx2::<$F>($($arg),*) };
+                    Level::Avx2 => return unsafe { avx2::<$F>($($arg),*) },
+                    Level::Baseline => {}
                 }
             }
             body::<$F>($($arg),*)
         }
     };
 }
-pub(super) use with_avx2;
+pub(super) use with_simd;

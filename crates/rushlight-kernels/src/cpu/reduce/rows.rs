@@ -1,9 +1,9 @@
 //! Groups whose elements follow one another: each is folded in blocks of a fixed size, and the blocks as a balanced tree.
 
-use super::fold::{Fold, Pairwise, with_avx2};
+use super::fold::{Fold, Pairwise, with_simd};
 use crate::backend::*;
-use crate::cpu::pool;
 use crate::cpu::walk::{GRAIN, Grid};
+use crate::cpu::{pool, simd};
 use std::ops::Range;
 
 /// Elements folded by one call of [`fold_block`]; each lane then sees 32 of them, as far as a plain sum stays accurate.
@@ -15,7 +15,7 @@ pub(super) const TASK: usize = 64;
 /// Groups this short are folded in sequence, several of them side by side.
 pub(super) const SHORT: usize = 32;
 /// How many of them.
-const SIDE: usize = 8;
+const SIDE: usize = 16;
 
 pub(super) fn fold<F: Fold>(x: View, kept: &Grid<2>, reduced: &Grid<1>, out: &ViewMut) {
     let n = reduced.len();
@@ -104,7 +104,7 @@ impl<'a, F: Fold> Group<'a, F> {
     }
 }
 
-with_avx2! {
+with_simd! {
     fold_block<F: Fold>(block: &[F::In]) -> F::Acc {
         let mut lanes = [F::IDENTITY; LANES];
         let (chunks, tail) = block.as_chunks::<LANES>();
@@ -116,30 +116,57 @@ with_avx2! {
         for (lane, x) in lanes.iter_mut().zip(tail) {
             *lane = F::join(*lane, F::lift(*x));
         }
-        let mut width = LANES / 2;
-        while width > 0 {
-            for i in 0..width {
-                lanes[i] = F::join(lanes[i], lanes[i + width]);
-            }
-            width /= 2;
-        }
+        // Each loop of its own length, so that it becomes vector instructions.
+        fold_halves::<F, 16>(&mut lanes);
+        fold_halves::<F, 8>(&mut lanes);
+        fold_halves::<F, 4>(&mut lanes);
+        fold_halves::<F, 2>(&mut lanes);
+        fold_halves::<F, 1>(&mut lanes);
         lanes[0]
     }
 }
 
-/// Folds the short groups `range` in sequence, `SIDE` at a time: their chains of additions overlap.
+#[inline(always)]
+fn fold_halves<F: Fold, const N: usize>(lanes: &mut [F::Acc; LANES]) {
+    for i in 0..N {
+        lanes[i] = F::join(lanes[i], lanes[i + N]);
+    }
+}
+
+with_simd! {
+    fold_lanes<F: Fold>(acc: &mut [F::Acc; SIDE], elements: &[[F::In; SIDE]]) -> () {
+        for element in elements {
+            for (a, x) in acc.iter_mut().zip(element) {
+                *a = F::join(*a, F::lift(*x));
+            }
+        }
+    }
+}
+
+/// Folds the short groups `range` in sequence, `SIDE` at a time: their chains of additions overlap. Groups that lie in rows are transposed
+/// first, which makes a vector of `SIDE` groups' elements.
 fn short_groups<F: Fold>(x: View, kept: &Grid<2>, reduced: &Grid<1>, out: &ViewMut, range: Range<usize>) {
     let mut offsets = [0isize; SHORT];
     let mut slots = offsets.iter_mut();
     reduced.each(0..reduced.len(), |[at]| *slots.next().expect("the group is short") = at);
     let offsets = &offsets[..reduced.len()];
     let [xs, os] = kept.inner();
+    let in_rows = reduced.is_run(0) && offsets.len() > 1;
+    let mut turned = [[F::In::default(); SIDE]; SHORT];
     kept.runs(range, &mut |[xa, oa], n| {
         for start in (0..n).step_by(SIDE) {
             let width = SIDE.min(n - start);
             let first = x.ptr::<F::In>().wrapping_offset(xa + start as isize * xs);
             let mut acc = [F::IDENTITY; SIDE];
-            for &offset in offsets {
+            let strided = if in_rows && width == SIDE {
+                // SAFETY: `SIDE` rows within x, and as many columns as the scratch has.
+                unsafe { simd::transpose(first, xs, turned.as_flattened_mut().as_mut_ptr(), SIDE as isize, SIDE, offsets.len()) }
+                fold_lanes::<F>(&mut acc, &turned[..offsets.len()]);
+                &[]
+            } else {
+                offsets
+            };
+            for &offset in strided {
                 let element = first.wrapping_offset(offset);
                 // SAFETY: elements of groups of this run; at most `width` of them.
                 let join = |lane: usize, a: F::Acc| F::join(a, F::lift(unsafe { element.offset(lane as isize * xs).read() }));
