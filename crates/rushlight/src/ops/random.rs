@@ -262,7 +262,7 @@ fn coins(p: &Tensor, out: DType, generator: Option<&Generator>) -> Result<Tensor
     let (a, b) = (k.bin(BinOp::Ge, v, zero)?, k.bin(BinOp::Le, v, one)?);
     let inside = k.bin(BinOp::LogicalAnd, a, b)?;
     let inside = k.run(inside)?;
-    if nonzero_numbers(&inside)?.len() != p.numel() {
+    if !all(&inside)?.try_item::<bool>()? {
         return Err(Error::runtime(
             "Expected p_in >= 0 && p_in <= 1 to be true, but got false: a probability is outside [0, 1] or NaN",
         ));

@@ -4,6 +4,7 @@
 //! samples. The streams are those of PyTorch 2.15 without MKL: on Intel processors its wheels draw `bernoulli_` and `exponential_`
 //! from MKL's own generator, on others as here.
 
+mod bulk;
 mod mt19937;
 mod normal;
 mod sample;
@@ -13,6 +14,7 @@ mod tests;
 use super::walk::Grid;
 use crate::backend::*;
 use crate::*;
+use bulk::{Below, Coin, Draw, Uniform};
 use mt19937::{Mt19937, N};
 use normal::{BLOCK, BoxMuller};
 
@@ -100,11 +102,6 @@ impl Generator {
         self.kept_f32 = (state[NORMAL_AT + 36] != 0).then(|| f32::from_bits(u32_at(NORMAL_AT + 32)));
         Ok(())
     }
-    /// Uniform on `[0, 1)`: 24 bits.
-    #[inline]
-    fn uniform_f32(&mut self) -> f32 {
-        (self.random() & 0xff_ffff) as f32 * (1.0 / (1u32 << 24) as f32)
-    }
     /// Uniform on `[0, 1)`: 53 bits.
     #[inline]
     fn uniform_f64(&mut self) -> f64 {
@@ -124,10 +121,8 @@ pub fn fill(op: RandomOp, generator: &mut Generator, out: &mut ViewMut) -> Resul
     let g = generator;
     match op {
         RandomOp::Uniform { low, high } => match out.dtype {
-            DType::F64 => each(out, |_: f64| {
-                let x = g.uniform_f64().mul_add(high - low, low);
-                if x == high { low } else { x }
-            }),
+            // Halves draw in f32.
+            DType::F64 => draws(g, &Uniform { low, width: high - low, ends: [low, high] }, out),
             DType::F32 => uniform::<f32>(g, low as f32, high as f32, out),
             DType::F16 => uniform::<f16>(g, low as f32, high as f32, out),
             DType::BF16 => uniform::<bf16>(g, low as f32, high as f32, out),
@@ -144,15 +139,17 @@ pub fn fill(op: RandomOp, generator: &mut Generator, out: &mut ViewMut) -> Resul
             }
             let range = high.wrapping_sub(low) as u64;
             // From 2^28 on, 32 bits modulo the range would be visibly uneven.
-            let draw =
-                |g: &mut Generator| if range >= 1 << 28 { g.random64() % range } else { (g.random() % range as u32) as u64 };
-            dispatch!(out.dtype, T => each(out, |_: T| low.wrapping_add(draw(g) as i64).cast::<T>()));
+            if range >= 1 << 28 {
+                dispatch!(out.dtype, T => each(out, |_: T| low.wrapping_add((g.random64() % range) as i64).cast::<T>()));
+            } else {
+                dispatch!(out.dtype, T => draws::<T, _>(g, &Below::new(low, range as u32), out));
+            }
         }
         RandomOp::Bernoulli { p } => {
             if !(0.0..=1.0).contains(&p) {
                 return Err(Error::runtime(format!("bernoulli_ expects p to be in [0, 1], but got p={p}")));
             }
-            dispatch!(out.dtype, T => each(out, |_: T| (g.uniform_f64() < p).cast::<T>()));
+            dispatch!(out.dtype, T => draws::<T, _>(g, &Coin::new(p), out));
         }
         RandomOp::Exponential { lambda } => dispatch!(out.dtype, [F16 BF16 F32 F64],
             T => each(out, |_: T| narrow(g.exponential(lambda))),
@@ -201,17 +198,25 @@ fn narrow<T: Element>(x: f64) -> T {
     if matches!(T::DTYPE, DType::F16 | DType::BF16) { T::from_f64(x as f32 as f64) } else { T::from_f64(x) }
 }
 
-/// f32, f16 and bf16 draw in f32. A result rounded up to the excluded end is replaced by the other end.
-fn uniform<T: Element>(g: &mut Generator, low: f32, high: f32, out: &mut ViewMut) {
-    let (bottom, top) = (T::from_f64(low as f64), T::from_f64(high as f64));
-    let width = high - low;
+/// Fills `out` with draws: contiguous memory a block at a time.
+fn draws<T: Element, D: Draw<T>>(g: &mut Generator, draw: &D, out: &mut ViewMut) {
+    if let Some(all) = out.as_mut_slice::<T>() {
+        return bulk::fill(g, draw, all);
+    }
     each(out, |_: T| {
-        let u = g.uniform_f32();
-        // One rounding, as PyTorch's compiler fuses it; nothing to add needs no call where there is no instruction.
-        let x = if low == 0.0 { u * width } else { u.mul_add(width, low) };
-        let x = T::from_f64(x as f64);
-        if x == top { bottom } else { x }
+        let mut one = [T::default()];
+        bulk::fill(g, draw, &mut one);
+        one[0]
     });
+}
+
+/// f32, f16 and bf16 draw in f32.
+fn uniform<T: Element>(g: &mut Generator, low: f32, high: f32, out: &mut ViewMut)
+where
+    Uniform<T, f32>: Draw<T>,
+{
+    let ends = [T::from_f64(low as f64), T::from_f64(high as f64)];
+    draws(g, &Uniform { low, width: high - low, ends }, out);
 }
 
 fn normal<T: Element>(g: &mut Generator, mean: f64, std: f64, out: &mut ViewMut) {
@@ -225,26 +230,25 @@ fn normal<T: Element>(g: &mut Generator, mean: f64, std: f64, out: &mut ViewMut)
 }
 
 /// Blocks of sixteen. Where the length is no multiple, all elements are drawn first and then the last sixteen once more.
-fn normal_blocks<T: Element, C: BoxMuller + Element>(g: &mut Generator, mean: f64, std: f64, all: &mut [T]) {
-    let write = |draws: &mut [C; BLOCK], to: &mut [T]| {
-        C::transform(draws, mean, std);
+fn normal_blocks<T: Element, C: BoxMuller + Element>(g: &mut Generator, mean: f64, std: f64, all: &mut [T])
+where
+    bulk::Unit: Draw<C>,
+{
+    let mut several = [C::default(); 32 * BLOCK];
+    let mut write = |g: &mut Generator, to: &mut [T]| {
+        let draws = &mut several[..to.len()];
+        bulk::fill(g, &bulk::Unit, draws);
+        C::transform(draws.as_chunks_mut().0, mean, std);
         to.iter_mut().zip(draws).for_each(|(t, d)| *t = d.cast());
     };
-    let mut draws = [C::default(); BLOCK];
     let rest = all.len() % BLOCK;
-    for to in all.chunks_exact_mut(BLOCK) {
-        draws.fill_with(|| C::uniform(g));
-        write(&mut draws, to);
-    }
+    let whole = all.len() - rest;
+    all[..whole].chunks_mut(32 * BLOCK).for_each(|to| write(g, to));
     if rest > 0 {
         // f32 and f64 tensors are first filled with uniform numbers to the end; narrower ones are computed block by block.
         if T::DTYPE == C::DTYPE {
-            for _ in 0..rest {
-                C::uniform(g);
-            }
+            bulk::fill(g, &bulk::Unit, &mut [C::default(); BLOCK][..rest]);
         }
-        draws.fill_with(|| C::uniform(g));
-        let start = all.len() - BLOCK;
-        write(&mut draws, &mut all[start..]);
+        write(g, &mut all[whole + rest - BLOCK..]);
     }
 }

@@ -1,6 +1,8 @@
 //! The Mersenne Twister of Matsumoto and Nishimura, "Mersenne Twister: a 623-dimensionally equidistributed uniform
 //! pseudo-random number generator" (1998), seeded as in their 2002 revision.
 
+use crate::cpu::simd::{self, Body, Isa};
+
 /// Words of state.
 pub(super) const N: usize = 624;
 const M: usize = 397;
@@ -36,30 +38,86 @@ impl Mt19937 {
         if self.left == 0 {
             self.renew();
         }
-        let mut y = self.words[self.next as usize];
+        let y = temper(self.words[self.next as usize]);
         self.next += 1;
-        y ^= y >> 11;
-        y ^= y << 7 & 0x9d2c_5680;
-        y ^= y << 15 & 0xefc6_0000;
-        y ^ y >> 18
+        y
+    }
+    /// As many draws as `out` has places.
+    pub(super) fn fill(&mut self, mut out: &mut [u32]) {
+        while !out.is_empty() {
+            if self.left == 1 {
+                self.renew();
+                // The draw that renews takes a word as well.
+                self.left += 1;
+            }
+            let n = out.len().min(self.left as usize - 1);
+            let (now, later) = out.split_at_mut(n);
+            simd::run(Temper { words: &self.words[self.next as usize..][..n], out: now });
+            self.next += n as u32;
+            self.left -= n as u32;
+            out = later;
+        }
     }
     #[cold]
     fn renew(&mut self) {
-        let w = &mut *self.words;
-        for i in 0..N - M {
-            w[i] = w[i + M] ^ twist(w[i], w[i + 1]);
-        }
-        for i in N - M..N - 1 {
-            w[i] = w[i + M - N] ^ twist(w[i], w[i + 1]);
-        }
-        w[N - 1] = w[M - 1] ^ twist(w[N - 1], w[0]);
+        simd::run(Renew(&mut self.words));
         self.left = N as u32;
         self.next = 0;
     }
 }
 
+/// Makes draws of words.
+struct Temper<'a> {
+    words: &'a [u32],
+    out: &'a mut [u32],
+}
+
+impl Body for Temper<'_> {
+    type Out = ();
+    #[inline(always)]
+    fn run<S: Isa>(self) {
+        for (o, w) in self.out.iter_mut().zip(self.words) {
+            *o = temper(*w);
+        }
+    }
+}
+
+/// Makes new words. A word depends on the one 227 before it at the nearest, so that pieces of 227 have no order within.
+struct Renew<'a>(&'a mut [u32; N]);
+
+impl Body for Renew<'_> {
+    type Out = ();
+    #[inline(always)]
+    fn run<S: Isa>(self) {
+        let mut old = [0; N + 1];
+        old[..N].copy_from_slice(self.0);
+        let (a, rest) = self.0.split_at_mut(N - M);
+        let (b, c) = rest.split_at_mut(N - M);
+        for (i, a) in a.iter_mut().enumerate() {
+            *a = old[i + M] ^ twist(old[i], old[i + 1]);
+        }
+        old[N] = a[0];
+        let pairs = |from: usize| old[from..].iter().zip(&old[from + 1..]);
+        for ((b, a), (u, v)) in b.iter_mut().zip(&*a).zip(pairs(N - M)) {
+            *b = a ^ twist(*u, *v);
+        }
+        for ((c, b), (u, v)) in c.iter_mut().zip(&*b).zip(pairs(2 * (N - M))) {
+            *c = b ^ twist(*u, *v);
+        }
+    }
+}
+
+/// What is drawn for a word.
+#[inline(always)]
+fn temper(mut y: u32) -> u32 {
+    y ^= y >> 11;
+    y ^= y << 7 & 0x9d2c_5680;
+    y ^= y << 15 & 0xefc6_0000;
+    y ^ y >> 18
+}
+
 /// The upper bit of `u` joined to the lower bits of `v`, multiplied by the twist matrix.
 #[inline(always)]
 fn twist(u: u32, v: u32) -> u32 {
-    ((u & 0x8000_0000 | v & 0x7fff_ffff) >> 1) ^ (0x9908_b0df * (v & 1))
+    ((u & 0x8000_0000 | v & 0x7fff_ffff) >> 1) ^ (0x9908_b0df & (v & 1).wrapping_neg())
 }

@@ -2,49 +2,50 @@
 //! tensors, and one at a time, keeping the second of each pair.
 
 use super::Generator;
+use crate::cpu::simd::{self, Body, Isa};
 
 /// Elements of a block: eight pairs.
 pub(super) const BLOCK: usize = 16;
 
 /// A type in which blocks are computed.
 pub(super) trait BoxMuller: Copy + Default {
-    fn uniform(generator: &mut Generator) -> Self;
-    /// Replaces sixteen uniform numbers by normal ones; the first eight are radii, the others angles.
-    fn transform(block: &mut [Self; BLOCK], mean: f64, std: f64);
+    /// Replaces the sixteen uniform numbers of each block by normal ones; the first eight are radii, the others angles.
+    fn transform(blocks: &mut [[Self; BLOCK]], mean: f64, std: f64);
 }
 
 impl BoxMuller for f64 {
-    fn uniform(generator: &mut Generator) -> f64 {
-        generator.uniform_f64()
-    }
-    fn transform(block: &mut [f64; BLOCK], mean: f64, std: f64) {
-        for j in 0..BLOCK / 2 {
-            // 1 - u is never zero.
-            let radius = (-2.0 * (1.0 - block[j]).ln()).sqrt();
-            let angle = 2.0 * std::f64::consts::PI * block[j + BLOCK / 2];
-            block[j] = (radius * angle.cos()).mul_add(std, mean);
-            block[j + BLOCK / 2] = (radius * angle.sin()).mul_add(std, mean);
+    fn transform(blocks: &mut [[f64; BLOCK]], mean: f64, std: f64) {
+        for block in blocks {
+            for j in 0..BLOCK / 2 {
+                // 1 - u is never zero.
+                let radius = (-2.0 * (1.0 - block[j]).ln()).sqrt();
+                let angle = 2.0 * std::f64::consts::PI * block[j + BLOCK / 2];
+                block[j] = (radius * angle.cos()).mul_add(std, mean);
+                block[j + BLOCK / 2] = (radius * angle.sin()).mul_add(std, mean);
+            }
         }
     }
 }
 
 impl BoxMuller for f32 {
-    fn uniform(generator: &mut Generator) -> f32 {
-        generator.uniform_f32()
+    fn transform(blocks: &mut [[f32; BLOCK]], mean: f64, std: f64) {
+        simd::run(Transform { blocks, mean: mean as f32, std: std as f32 })
     }
-    fn transform(block: &mut [f32; BLOCK], mean: f64, std: f64) {
-        #[cfg(target_arch = "x86_64")]
-        {
-            #[target_feature(enable = "avx2,fma")]
-            fn avx2(block: &mut [f32; BLOCK], mean: f32, std: f32) {
-                transform_f32(block, mean, std);
-            }
-            if std::arch::is_x86_feature_detected!("fma") && std::arch::is_x86_feature_detected!("avx2") {
-                // SAFETY: the machine has AVX2 and FMA.
-                return unsafe { avx2(block, mean as f32, std as f32) };
-            }
+}
+
+struct Transform<'a> {
+    blocks: &'a mut [[f32; BLOCK]],
+    mean: f32,
+    std: f32,
+}
+
+impl Body for Transform<'_> {
+    type Out = ();
+    #[inline(always)]
+    fn run<S: Isa>(self) {
+        for block in self.blocks {
+            transform_f32(block, self.mean, self.std);
         }
-        transform_f32(block, mean as f32, std as f32);
     }
 }
 
