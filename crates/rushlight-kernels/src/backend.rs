@@ -201,6 +201,35 @@ pub enum ScatterOp {
     Max,
 }
 
+/// How an optimizer moves a parameter, with `g` for `sign` times the gradient plus `weight_decay` times the parameter.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[allow(missing_docs)]
+pub enum UpdateRule {
+    /// `p -= lr g`.
+    Sgd { lr: f64, weight_decay: f64, sign: f64 },
+    /// `v = momentum v + fresh g`, `p -= lr v`; with `nesterov` `p -= lr (g + momentum v)`.
+    Momentum { lr: f64, momentum: f64, fresh: f64, nesterov: bool, weight_decay: f64, sign: f64 },
+    /// `m += (1 - beta1) (g - m)`, `v = beta2 v + (1 - beta2) g²`, `p = shrink p + rate m / (correction √v + eps)`.
+    Adam { beta1: f64, beta2: f64, eps: f64, rate: f64, correction: f64, weight_decay: f64, shrink: f64, sign: f64 },
+    /// `v = alpha v + (1 - alpha) g²`, `p -= lr g / (√v + eps)`.
+    RmsProp { lr: f64, alpha: f64, eps: f64, weight_decay: f64, sign: f64 },
+    /// `s += g²`, `p += rate g / (√s + eps)`.
+    Adagrad { rate: f64, eps: f64, weight_decay: f64, sign: f64 },
+}
+
+impl UpdateRule {
+    /// The most tensors that a rule overwrites.
+    pub const MOST: usize = 3;
+    /// How many tensors it overwrites for each parameter, which is the first of them.
+    pub fn outputs(&self) -> usize {
+        match self {
+            UpdateRule::Sgd { .. } => 1,
+            UpdateRule::Adam { .. } => 3,
+            _ => 2,
+        }
+    }
+}
+
 /// Geometry of a convolution over one to three spatial dimensions; every list has one entry per spatial dimension.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConvShape {
@@ -396,23 +425,39 @@ pub trait Backend: Send + Sync {
     fn conv_weight_grad(&self, g: View, x: View, shape: &ConvShape, out: &mut ViewMut) -> Result<()>;
 
     /// `out[i…] = x[i… with i[dim] = index[i…]]`; `index` (i64 or i32) and `out` have one shape, whose other sizes do not exceed x's.
-    /// Negative or too large indices are an IndexError: `index 5 is out of bounds for dimension 0 with size 3`.
+    /// Negative or too large indices are an IndexError: `index 5 is out of bounds for dimension 0 with size 3`. After an error, what is in `out`
+    /// is unspecified, unless it is `x`.
     fn gather(&self, x: View, dim: usize, index: View, out: &mut ViewMut) -> Result<()>;
     /// The reverse: joins `src[i…]` (index's shape or larger) into `out[i… with i[dim] = index[i…]]`.
     fn scatter(&self, op: ScatterOp, dim: usize, index: View, src: View, out: &mut ViewMut) -> Result<()>;
+
+    /// Writes `parts` side by side along `dim` of `out`, whose dtype they have; other sizes are equal. No view overlaps `out`.
+    fn join(&self, parts: &[View], dim: usize, out: &mut ViewMut) -> Result<()>;
+    /// Copies the matrices in the last two dimensions of `x`, of which elements above (with `lower`) or below a diagonal become zero. Both views are
+    /// contiguous; no view overlaps `out`.
+    fn triangle(&self, x: View, diagonal: i64, lower: bool, out: &mut ViewMut) -> Result<()>;
 
     /// Advanced indexing. `x: [d_1 … d_k, rest…]`, k indices of one shape `I` (i64, i32; negative counts from the end),
     /// `out: [I…, rest…]`. Errors as gather's.
     fn take(&self, x: View, indices: &[View], out: &mut ViewMut) -> Result<()>;
     /// The reverse: joins `src: [I…, rest…]` into `out: [d_1 … d_k, rest…]` (Set or Add).
     fn put(&self, op: ScatterOp, indices: &[View], src: View, out: &mut ViewMut) -> Result<()>;
-    /// Row-major numbers of the non-zero elements, in order.
-    fn nonzero(&self, x: View) -> Result<Vec<i64>>;
+    /// How many elements are not zero, block by block of the backend's own choice, for the calls below.
+    fn tally(&self, x: View) -> Result<Vec<usize>>;
+    /// Where x is not zero, in row-major order: row-major numbers where `out` (i64, contiguous) is `[n]`, coordinate by coordinate where it is
+    /// `[rank, n]`. `tally` is x's; if x has changed since, that is an error.
+    fn nonzero(&self, x: View, tally: &[usize], out: &mut ViewMut) -> Result<()>;
+    /// The elements of `x` where `mask` (bool, of x's shape) is true, in row-major order, into the vector `out`. `tally` is the mask's.
+    fn compress(&self, x: View, mask: View, tally: &[usize], out: &mut ViewMut) -> Result<()>;
 
     /// Sorts along `dim`, stably, NaN as the largest; `values` and `indices` (i64) have x's shape.
     fn sort(&self, x: View, dim: usize, descending: bool, values: &mut ViewMut, indices: &mut ViewMut) -> Result<()>;
     /// The `k` (size of `dim` in the outputs) largest or smallest along `dim`, best first.
     fn topk(&self, x: View, dim: usize, largest: bool, values: &mut ViewMut, indices: &mut ViewMut) -> Result<()>;
+
+    /// The element that would come `nth` (from 0) if the line along `dim` were sorted as by `sort`, and its position; `values` and `indices` have
+    /// size one there. As with `sort`, equal elements are in order of their positions.
+    fn nth(&self, x: View, dim: usize, nth: usize, values: &mut ViewMut, indices: &mut ViewMut) -> Result<()>;
 
     /// How many elements of the sorted lines (along the last dimension) lie below each of `values`; with `right`, below or at it. NaN is above all.
     /// `sorted` has one line, or the leading dimensions of `values` and `out` (i64). All views are contiguous.
@@ -426,6 +471,12 @@ pub trait Backend: Send + Sync {
 
     /// Fills `out` with random draws, in row-major order of its layout.
     fn random(&self, op: RandomOp, generator: &mut Generator, out: &mut ViewMut) -> Result<()>;
+
+    /// An optimizer's step for many tensors at once: for each of `grads` the next `rule.outputs()` of `outs`, the parameter first, then its state.
+    /// All of them are apart. False, with nothing done, where the backend has no kernel for these views.
+    fn update(&self, _rule: &UpdateRule, _grads: &[View], _outs: &mut [ViewMut]) -> Result<bool> {
+        Ok(false)
+    }
 
     /// A kernel of the backend's own, or `None` where it has none for these dtypes and layouts.
     fn custom(&self, _kernel: KernelId, _ins: &[View], _outs: &mut [ViewMut]) -> Result<Option<()>> {

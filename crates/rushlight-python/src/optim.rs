@@ -8,8 +8,9 @@ use crate::tensor::{tensor_of, wrap};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyList;
-use rushlight::optim::{self, AdagradOptions, AdamWOptions, RmsPropOptions, SgdOptions};
+use rushlight::optim::{self, AdagradOptions, AdamWOptions, Job, RmsPropOptions, SgdOptions, UpdateRule};
 use rushlight::{Result, Tensor, no_grad};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// From how many elements on other Python threads may run during a step.
 const LONG: usize = 1 << 15;
@@ -32,11 +33,13 @@ fn optional(list: Option<List>, like: usize) -> PyResult<Vec<Option<Tensor>>> {
     }
 }
 
-/// Runs `update(i, parameter, gradient)` for each parameter, without recording.
+/// One step of all parameters, without recording: by the kernel where `rule(i)` gives one for parameter `i`, else by `update(i, parameter, gradient)`.
 fn for_each(
     py: Python<'_>,
     params: List,
     grads: List,
+    states: &[&[Tensor]],
+    mut rule: impl FnMut(usize) -> Result<Option<UpdateRule>> + Send,
     mut update: impl FnMut(usize, &Tensor, &Tensor) -> Result<()> + Send,
 ) -> PyResult<()> {
     let params = tensors(params, params.len())?;
@@ -44,9 +47,37 @@ fn for_each(
     let long = params.iter().map(Tensor::numel).sum::<usize>() >= LONG;
     let mut run = move || {
         let _guard = no_grad();
-        params.iter().zip(&grads).enumerate().try_for_each(|(i, (p, g))| update(i, p, &g.detach()))
+        let mut jobs = Vec::with_capacity(params.len());
+        for (i, (param, grad)) in params.iter().zip(&grads).enumerate() {
+            let rule = rule(i)?;
+            let state = if rule.is_some() { states.iter().map(|s| &s[i]).collect() } else { Default::default() };
+            jobs.push(Job { param, grad, state, rule });
+        }
+        let done = optim::run(&jobs)?;
+        let left = (0..params.len()).filter(|&i| !done[i]);
+        left.into_iter().try_for_each(|i| update(i, &params[i], &grads[i].detach()))
     };
     if long { py.detach(run) } else { run() }.or_raise()
+}
+
+/// The step counters of the parameters, and the counts once they have been raised.
+struct Counts<'a> {
+    steps: &'a [Tensor],
+    counts: Vec<AtomicU64>,
+}
+
+impl Counts<'_> {
+    fn new(steps: &[Tensor]) -> Counts<'_> {
+        Counts { steps, counts: steps.iter().map(|_| AtomicU64::default()).collect() }
+    }
+    fn advance(&self, i: usize) -> Result<f64> {
+        let count = optim::advance(&self.steps[i])?;
+        self.counts[i].store(count.to_bits(), Relaxed);
+        Ok(count)
+    }
+    fn get(&self, i: usize) -> f64 {
+        f64::from_bits(self.counts[i].load(Relaxed))
+    }
 }
 
 /// A step of SGD. With momentum, `buffers` is a list, whose missing entries (None) are filled in.
@@ -66,14 +97,18 @@ fn _optim_sgd(
 ) -> PyResult<()> {
     let o = SgdOptions { lr, momentum, dampening, weight_decay, nesterov, maximize };
     let Some(list) = buffers else {
-        return for_each(py, params, grads, |_, p, g| optim::sgd_update(p, g, &mut None, &o));
+        let rule = optim::sgd_rule(&o);
+        return for_each(py, params, grads, &[], |_| Ok(Some(rule)), |_, p, g| optim::sgd_update(p, g, &mut None, &o));
     };
     let mut buffers: Vec<Option<Tensor>> = list.iter().map(|b| tensor_of(&b).cloned()).collect();
     if buffers.len() != params.len() {
         return Err(PyValueError::new_err("expected a momentum buffer or None for each parameter"));
     }
     let missing: Vec<usize> = (0..buffers.len()).filter(|&i| buffers[i].is_none()).collect();
-    for_each(py, params, grads, |i, p, g| optim::sgd_update(p, g, &mut buffers[i], &o))?;
+    // The first step of a parameter makes its buffer.
+    let known: Vec<Tensor> = buffers.iter().flatten().cloned().collect();
+    let rule = (missing.is_empty() && momentum != 0.0).then(|| optim::sgd_rule(&o));
+    for_each(py, params, grads, &[&known], |_| Ok(rule), |i, p, g| optim::sgd_update(p, g, &mut buffers[i], &o))?;
     for i in missing {
         if let Some(new) = buffers[i].take() {
             list.set_item(i, wrap(py, new)?)?;
@@ -105,9 +140,15 @@ fn _optim_adam(
     let o = AdamWOptions { lr, betas: (beta1, beta2), eps, weight_decay, amsgrad: max_exp_avg_sqs.is_some(), maximize };
     let (means, squares) = (tensors(exp_avgs, n)?, tensors(exp_avg_sqs, n)?);
     let (largest, steps) = (optional(max_exp_avg_sqs, n)?, tensors(steps, n)?);
-    for_each(py, params, grads, |i, p, g| {
-        optim::adam_update(p, g, [&means[i], &squares[i]], largest[i].as_ref(), optim::advance(&steps[i])?, &o, decoupled)
-    })
+    let counts = Counts::new(&steps);
+    for_each(
+        py,
+        params,
+        grads,
+        &[&means, &squares],
+        |i| Ok(optim::adam_rule(counts.advance(i)?, &o, decoupled)),
+        |i, p, g| optim::adam_update(p, g, [&means[i], &squares[i]], largest[i].as_ref(), counts.get(i), &o, decoupled),
+    )
 }
 
 /// A step of RMSprop; with `momentum_buffers`, with momentum; with `grad_avgs`, centred.
@@ -132,10 +173,16 @@ fn _optim_rmsprop(
     let o = RmsPropOptions { lr, alpha, eps, weight_decay, momentum, centered: grad_avgs.is_some(), maximize };
     let (squares, steps) = (tensors(square_avgs, n)?, tensors(steps, n)?);
     let (buffers, means) = (optional(momentum_buffers, n)?, optional(grad_avgs, n)?);
-    for_each(py, params, grads, |i, p, g| {
-        optim::advance(&steps[i])?;
-        optim::rmsprop_update(p, g, &squares[i], buffers[i].as_ref(), means[i].as_ref(), &o)
-    })
+    let counts = Counts::new(&steps);
+    let rule = (buffers.iter().all(Option::is_none) && !o.centered).then(|| optim::rmsprop_rule(&o));
+    for_each(
+        py,
+        params,
+        grads,
+        &[&squares],
+        |i| counts.advance(i).map(|_| rule),
+        |i, p, g| optim::rmsprop_update(p, g, &squares[i], buffers[i].as_ref(), means[i].as_ref(), &o),
+    )
 }
 
 /// A step of Adagrad.
@@ -156,7 +203,15 @@ fn _optim_adagrad(
     let n = params.len();
     let o = AdagradOptions { lr, lr_decay, weight_decay, initial_accumulator_value: 0.0, eps, maximize };
     let (sums, steps) = (tensors(sums, n)?, tensors(steps, n)?);
-    for_each(py, params, grads, |i, p, g| optim::adagrad_update(p, g, &sums[i], optim::advance(&steps[i])?, &o))
+    let counts = Counts::new(&steps);
+    for_each(
+        py,
+        params,
+        grads,
+        &[&sums],
+        |i| Ok(Some(optim::adagrad_rule(counts.advance(i)?, &o))),
+        |i, p, g| optim::adagrad_update(p, g, &sums[i], counts.get(i), &o),
+    )
 }
 
 /// Adds the functions to the module.

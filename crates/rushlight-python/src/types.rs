@@ -185,12 +185,32 @@ fn size_of<'py>(class: &Bound<'py, PyType>, items: Bound<'py, PyTuple>) -> PyRes
     }
 }
 
+/// What [`size_of`] does, without the two tuples: an empty instance whose items are set. Only where a tuple is nothing but its items: from
+/// 3.14 on it holds its hash as well, which the constructor alone initialises.
+#[allow(unsafe_code)]
+fn size_in_place<'py>(class: &Bound<'py, PyType>, sizes: &[usize]) -> PyResult<Bound<'py, PyAny>> {
+    let py = class.py();
+    // SAFETY: a tuple's items are allocated with it and empty; `PyTuple_SetItem` takes over each number, of a tuple that nobody else has.
+    unsafe {
+        let all = ffi::PyType_GenericAlloc(class.as_type_ptr(), sizes.len() as ffi::Py_ssize_t);
+        let size = Bound::from_owned_ptr_or_err(py, all)?;
+        for (i, &n) in sizes.iter().enumerate() {
+            let n = ffi::PyLong_FromSize_t(n);
+            if n.is_null() || ffi::PyTuple_SetItem(all, i as ffi::Py_ssize_t, n) != 0 {
+                return Err(PyErr::fetch(py));
+            }
+        }
+        Ok(size)
+    }
+}
+
 /// Sizes as a `torch.Size`.
 pub fn size<'py>(py: Python<'py>, sizes: &[usize]) -> PyResult<Bound<'py, PyAny>> {
-    let tuple = PyTuple::new(py, sizes)?;
+    static ITEMS_ONLY: PyOnceLock<bool> = PyOnceLock::new();
     match SIZE.get(py) {
-        Some(class) => size_of(class.bind(py), tuple),
-        None => Ok(tuple.into_any()),
+        Some(class) if *ITEMS_ONLY.get_or_init(py, || py.version_info() < (3, 14)) => size_in_place(class.bind(py), sizes),
+        Some(class) => size_of(class.bind(py), PyTuple::new(py, sizes)?),
+        None => Ok(PyTuple::new(py, sizes)?.into_any()),
     }
 }
 

@@ -216,12 +216,12 @@ class Optimizer:
             for p in group["params"]:
                 if set_to_none:
                     p.grad = None
-                elif p.grad is not None:
-                    if p.grad.grad_fn is not None:
-                        p.grad.detach_()
-                    else:
-                        p.grad.requires_grad_(False)
-                    p.grad.zero_()
+                    continue
+                g = p.grad
+                if g is not None:
+                    if g.requires_grad:
+                        g.detach_() if g.grad_fn is not None else g.requires_grad_(False)
+                    g.zero_()
 
     def step(self, closure=None):
         """Moves the parameters once. ``closure`` computes the loss anew and returns it."""

@@ -5,6 +5,7 @@
 //! Must not live here: promotion, broadcasting and shape errors (one floor up).
 
 pub mod conv;
+mod copy;
 pub mod dense;
 pub mod index;
 pub mod matmul;
@@ -22,6 +23,7 @@ pub mod search;
 pub mod simd;
 pub mod sort;
 pub mod tile;
+pub mod update;
 mod walk;
 pub mod window;
 
@@ -81,20 +83,37 @@ impl Backend for Cpu {
     fn scatter(&self, op: ScatterOp, dim: usize, index: View, src: View, out: &mut ViewMut) -> Result<()> {
         index::scatter(op, dim, index, src, out)
     }
+    fn join(&self, parts: &[View], dim: usize, out: &mut ViewMut) -> Result<()> {
+        copy::join(parts, dim, out);
+        Ok(())
+    }
+    fn triangle(&self, x: View, diagonal: i64, lower: bool, out: &mut ViewMut) -> Result<()> {
+        copy::triangle(x, diagonal, lower, out);
+        Ok(())
+    }
     fn take(&self, x: View, indices: &[View], out: &mut ViewMut) -> Result<()> {
         index::take(x, indices, out)
     }
     fn put(&self, op: ScatterOp, indices: &[View], src: View, out: &mut ViewMut) -> Result<()> {
         index::put(op, indices, src, out)
     }
-    fn nonzero(&self, x: View) -> Result<Vec<i64>> {
-        index::nonzero(x)
+    fn tally(&self, x: View) -> Result<Vec<usize>> {
+        index::tally(x)
+    }
+    fn nonzero(&self, x: View, tally: &[usize], out: &mut ViewMut) -> Result<()> {
+        index::nonzero(x, tally, out)
+    }
+    fn compress(&self, x: View, mask: View, tally: &[usize], out: &mut ViewMut) -> Result<()> {
+        index::compress(x, mask, tally, out)
     }
     fn sort(&self, x: View, dim: usize, descending: bool, values: &mut ViewMut, indices: &mut ViewMut) -> Result<()> {
         sort::sort(x, dim, descending, values, indices)
     }
     fn topk(&self, x: View, dim: usize, largest: bool, values: &mut ViewMut, indices: &mut ViewMut) -> Result<()> {
         sort::topk(x, dim, largest, values, indices)
+    }
+    fn nth(&self, x: View, dim: usize, nth: usize, values: &mut ViewMut, indices: &mut ViewMut) -> Result<()> {
+        sort::nth(x, dim, nth, values, indices)
     }
     fn search(&self, sorted: View, values: View, right: bool, out: &mut ViewMut) -> Result<()> {
         search::search(sorted, values, right, out)
@@ -107,6 +126,9 @@ impl Backend for Cpu {
     }
     fn random(&self, op: RandomOp, generator: &mut Generator, out: &mut ViewMut) -> Result<()> {
         random::fill(op, generator, out)
+    }
+    fn update(&self, rule: &UpdateRule, grads: &[View], outs: &mut [ViewMut]) -> Result<bool> {
+        Ok(update::update(rule, grads, outs))
     }
     fn custom(&self, kernel: KernelId, ins: &[View], outs: &mut [ViewMut]) -> Result<Option<()>> {
         norm::custom(kernel, ins, outs)

@@ -73,14 +73,27 @@ impl Lines {
             steps: layouts.each_ref().map(|l| l.strides[dim]),
         }
     }
-    /// Calls `f(starts of a line)` for every line, possibly in parallel.
-    fn each(&self, f: impl Fn([isize; 3]) + Sync) {
+    /// Calls `f(starts of a line, n)` for every line, possibly in parallel, `n` (up to `W`) at a time: the others begin as much further on as
+    /// `starts` steps.
+    fn each<const W: usize>(&self, f: impl Fn([isize; 3], usize) + Sync) {
         // An empty line has nothing to write, and there may be many of them.
-        if let Some(grain) = (GRAIN / 4).checked_div(self.len) {
-            pool::for_ranges(self.starts.len(), grain, |range| self.starts.each(range, &f));
-        }
+        let Some(grain) = (GRAIN / 4).checked_div(self.len) else { return };
+        let [xs, os, is] = self.starts.inner();
+        pool::for_ranges(self.starts.len(), grain.max(W), |range| {
+            self.starts.runs(range, &mut |[xa, oa, ia], n| {
+                for first in (0..n).step_by(W) {
+                    let k = first as isize;
+                    f([xa + k * xs, oa + k * os, ia + k * is], (n - first).min(W));
+                }
+            });
+        });
     }
 }
+
+/// Columns that are gone through together.
+const COLUMNS: usize = 64;
+/// Rows that are gone through together, so that each need not wait for the sum before.
+const ROWS: usize = 8;
 
 fn running<T: Number>(
     x: View,
@@ -91,43 +104,146 @@ fn running<T: Number>(
 ) {
     let lines = Lines::new(x.layout, out.layout, out.layout, dim);
     let [xs, os, _] = lines.steps;
-    let out = &*out;
-    lines.each(|[xa, oa, _]| {
-        let mut total = identity;
-        for j in 0..lines.len as isize {
-            // SAFETY: positions of a line of both layouts; where out is x, an element is read before it is written. Lines are disjoint.
+    let (x, out) = (Shared(x.ptr::<T>().cast_mut()), Shared(out.ptr::<T>()));
+    let len = lines.len as isize;
+    let ends = |[xa, oa, _]: [isize; 3]| (x.at(xa), out.at(oa));
+    if lines.starts.inner()[..2] == [1, 1] {
+        lines.each::<COLUMNS>(|at, n| {
+            let (x, out) = ends(at);
+            // SAFETY: positions of lines of both layouts; where out is x, an element is read before it is written. Lines are disjoint.
             unsafe {
-                total = join(total, x.ptr::<T>().offset(xa + j * xs).read().wide());
-                out.ptr::<T>().offset(oa + j * os).write(T::from_wide(total));
+                if n == COLUMNS {
+                    several::<T, COLUMNS>(x, xs, 1, out, os, 1, len, identity, &join)
+                } else {
+                    (0..n as isize).for_each(|k| several::<T, 1>(x.offset(k), xs, 0, out.offset(k), os, 0, len, identity, &join))
+                }
+            }
+        });
+    } else {
+        let [xr, or, _] = lines.starts.inner();
+        lines.each::<ROWS>(|at, n| {
+            let (x, out) = ends(at);
+            // SAFETY: positions of lines of both layouts; where out is x, an element is read before it is written. Lines are disjoint.
+            unsafe {
+                if n == ROWS && xs == 1 && os == 1 {
+                    several::<T, ROWS>(x, 1, xr, out, 1, or, len, identity, &join)
+                } else {
+                    let line =
+                        |k: isize| several::<T, 1>(x.offset(k * xr), xs, 0, out.offset(k * or), os, 0, len, identity, &join);
+                    (0..n as isize).for_each(line)
+                }
+            }
+        });
+    }
+}
+
+/// Goes through `W` lines at once, which begin `xr` and `or` apart and have `len` elements `xs` and `os` apart.
+///
+/// # Safety
+/// All of it is valid; the lines do not overlap.
+#[inline(always)]
+#[allow(clippy::too_many_arguments, reason = "two operands with two strides each")]
+unsafe fn several<T: Number, const W: usize>(
+    x: *const T,
+    xs: isize,
+    xr: isize,
+    out: *mut T,
+    os: isize,
+    or: isize,
+    len: isize,
+    identity: T::Wide,
+    join: &impl Fn(T::Wide, T::Wide) -> T::Wide,
+) {
+    let mut totals = [identity; W];
+    for j in 0..len {
+        // SAFETY: the caller's.
+        unsafe {
+            let (x, out) = (x.offset(j * xs), out.offset(j * os));
+            // Read whole before it is written, for the compiler cannot know that they are apart.
+            let new: [T; W] = std::array::from_fn(|k| x.offset(k as isize * xr).read());
+            for k in 0..W {
+                totals[k] = join(totals[k], new[k].wide());
+            }
+            for k in 0..W {
+                out.offset(k as isize * or).write(T::from_wide(totals[k]));
             }
         }
-    });
+    }
+}
+
+/// A pointer that tasks share.
+struct Shared<T>(*mut T);
+// SAFETY: tasks write elements of their own.
+unsafe impl<T> Sync for Shared<T> {}
+impl<T> Shared<T> {
+    fn at(&self, i: isize) -> *mut T {
+        self.0.wrapping_offset(i)
+    }
 }
 
 /// `wins(new, best)` decides on equal elements too: the latest position is kept, and so is the latest NaN.
 fn extreme<T: Number>(x: View, dim: usize, out: &mut ViewMut, indices: Option<&mut ViewMut>, wins: impl Fn(T, T) -> bool + Sync) {
     let indices = indices.as_deref();
     let lines = Lines::new(x.layout, out.layout, indices.map_or(out.layout, |i| i.layout), dim);
-    let [xs, os, is] = lines.steps;
-    let out = &*out;
-    #[allow(clippy::eq_op, reason = "only NaN differs from itself")]
-    let is_nan = |v: T| v != v;
-    lines.each(|[xa, oa, ia]| {
-        // SAFETY: a line has an element.
-        let mut best = unsafe { x.ptr::<T>().offset(xa).read() };
-        let mut at = 0;
-        for j in 0..lines.len as isize {
-            // SAFETY: as in `running`; `indices` has x's shape and holds i64.
-            unsafe {
-                let new = x.ptr::<T>().offset(xa + j * xs).read();
-                if is_nan(new) || (!is_nan(best) && wins(new, best)) {
-                    (best, at) = (new, j);
-                }
-                out.ptr::<T>().offset(oa + j * os).write(best);
-                if let Some(indices) = indices {
-                    indices.ptr::<i64>().offset(ia + j * is).write(at as i64);
+    let steps = lines.steps;
+    let (x, out) = (Shared(x.ptr::<T>().cast_mut()), Shared(out.ptr::<T>()));
+    let at = indices.map(|i| Shared(i.ptr::<i64>()));
+    let len = lines.len as isize;
+    let rest = lines.starts.inner();
+    lines.each::<8>(|start, n| {
+        let [xa, oa, ia] = start;
+        let at = at.as_ref().map(|i| i.at(ia));
+        // SAFETY: as in `running`; `indices` has x's shape and holds i64.
+        unsafe {
+            if n == 8 {
+                best::<T, 8>(x.at(xa), out.at(oa), at, rest, steps, len, &wins)
+            } else {
+                for k in 0..n as isize {
+                    let at = at.map(|at| at.offset(k * rest[2]));
+                    best::<T, 1>(x.at(xa + k * rest[0]), out.at(oa + k * rest[1]), at, rest, steps, len, &wins)
                 }
             }
         }
     });
+}
+
+/// Goes through `W` lines at once, which begin `xr`, `or` and `ir` apart.
+///
+/// # Safety
+/// All of it is valid; the lines do not overlap.
+#[inline(always)]
+unsafe fn best<T: Number, const W: usize>(
+    x: *const T,
+    out: *mut T,
+    indices: Option<*mut i64>,
+    [xr, or, ir]: [isize; 3],
+    [xs, os, is]: [isize; 3],
+    len: isize,
+    wins: &impl Fn(T, T) -> bool,
+) {
+    #[allow(clippy::eq_op, reason = "only NaN differs from itself")]
+    let is_nan = |v: T| v != v;
+    // SAFETY: the caller's; a line has an element.
+    unsafe {
+        let mut best: [T; W] = std::array::from_fn(|k| x.offset(k as isize * xr).read());
+        let mut at = [0i64; W];
+        for j in 0..len {
+            let (x, out) = (x.offset(j * xs), out.offset(j * os));
+            let new: [T; W] = std::array::from_fn(|k| x.offset(k as isize * xr).read());
+            for k in 0..W {
+                // A number never wins against NaN.
+                let newer = is_nan(new[k]) | wins(new[k], best[k]);
+                best[k] = if newer { new[k] } else { best[k] };
+                at[k] = if newer { j as i64 } else { at[k] };
+            }
+            for k in 0..W {
+                out.offset(k as isize * or).write(best[k]);
+            }
+            if let Some(indices) = indices {
+                for k in 0..W {
+                    indices.offset(j * is + k as isize * ir).write(at[k]);
+                }
+            }
+        }
+    }
 }

@@ -7,12 +7,11 @@ use crate::*;
 
 /// See [`Backend`].
 pub fn search(sorted: View, values: View, right: bool, out: &mut ViewMut) -> Result<()> {
-    dispatch!(values.dtype, T => lines::<T>(sorted, values, right, out));
+    dispatch!(values.dtype, T => if right { lines::<T, true>(sorted, values, out) } else { lines::<T, false>(sorted, values, out) });
     Ok(())
 }
 
-#[allow(clippy::eq_op, reason = "only NaN differs from itself")]
-fn lines<T: Element>(sorted: View, values: View, right: bool, out: &mut ViewMut) {
+fn lines<T: Element, const RIGHT: bool>(sorted: View, values: View, out: &mut ViewMut) {
     let n = sorted.shape().last().copied().unwrap_or(1);
     let line = sorted.as_slice::<T>().expect("sorted lines are contiguous, of the values' dtype");
     let wanted = values.as_slice::<T>().expect("values are contiguous");
@@ -21,17 +20,54 @@ fn lines<T: Element>(sorted: View, values: View, right: bool, out: &mut ViewMut)
     let width = if sorted.shape().len() <= 1 { wanted.len() } else { values.shape().last().copied().unwrap_or(1) }.max(1);
     let start = Positions(out.as_mut_ptr());
     pool::for_ranges(wanted.len(), GRAIN / 16, |range| {
-        for i in range {
+        let mut i = range.start;
+        while i < range.end {
+            // Values of one line, several of which are looked for at once: each step of a search waits for memory.
             let line = &line[i / width * n..][..n];
-            let v = wanted[i];
-            // NaN is above every number, and no element is above it.
-            let above = v != v;
-            let found =
-                if right { line.partition_point(|e| above || *e <= v) } else { line.partition_point(|e| above || *e < v) };
-            // SAFETY: `out` has one element for each value, and ranges are disjoint.
-            unsafe { start.at(i).write(found as i64) };
+            let end = range.end.min((i / width + 1) * width);
+            let mut groups = wanted[i..end].chunks_exact(TOGETHER);
+            for group in &mut groups {
+                let found = count::<T, TOGETHER, RIGHT>(line, group.try_into().expect("a group of that length"));
+                for f in found {
+                    // SAFETY: `out` has one element for each value, and ranges are disjoint.
+                    unsafe { start.at(i).write(f as i64) };
+                    i += 1;
+                }
+            }
+            for &v in groups.remainder() {
+                let [f] = count::<T, 1, RIGHT>(line, [v]);
+                // SAFETY: as above.
+                unsafe { start.at(i).write(f as i64) };
+                i += 1;
+            }
         }
     });
+}
+
+/// Searches that run side by side.
+const TOGETHER: usize = 16;
+
+/// For each value how many elements of the line are below it; the search takes the same steps for all.
+#[inline(always)]
+#[allow(clippy::eq_op, reason = "only NaN differs from itself")]
+fn count<T: Element, const W: usize, const RIGHT: bool>(line: &[T], values: [T; W]) -> [usize; W] {
+    let below = |e: T, v: T| if RIGHT { e <= v } else { e < v };
+    let mut base = [0usize; W];
+    let mut size = line.len();
+    if size == 0 {
+        return base;
+    }
+    while size > 1 {
+        let half = size / 2;
+        for k in 0..W {
+            // SAFETY: `base + size` never exceeds the line's length.
+            let e = unsafe { *line.get_unchecked(base[k] + half) };
+            base[k] += half * below(e, values[k]) as usize;
+        }
+        size -= half;
+    }
+    // NaN is above every number, and no element is above it.
+    std::array::from_fn(|k| if values[k] != values[k] { line.len() } else { base[k] + below(line[base[k]], values[k]) as usize })
 }
 
 /// The first of the results, to be written by several threads.

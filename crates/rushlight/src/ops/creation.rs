@@ -3,8 +3,10 @@
 use super::*;
 use crate::error::or_panic;
 use crate::op::AsInts;
+use rushlight_kernels::cpu::pool;
 use rushlight_kernels::layout::checked_numel;
 use rushlight_kernels::{Element, dispatch};
+use std::sync::{Mutex, PoisonError};
 
 ops![
     zeros,
@@ -177,10 +179,56 @@ pub fn new_full(x: &Tensor, size: &[i64], fill_value: Scalar, dtype: Option<DTyp
 
 // ---- sequences ------------------------------------------------------------------------------------------------------------------
 
-/// A vector of `n` elements, given by their numbers.
-fn sequence<S: Element>(n: usize, dtype: DType, f: impl Fn(usize) -> S) -> Result<Tensor> {
+/// Elements that one task of [`sequence`] makes.
+const CHUNK: usize = 1 << 15;
+
+/// `n` numbers: `fill(first, part)` writes those from number `first` on.
+fn sequence(n: usize, dtype: DType, fill: impl Fill) -> Result<Tensor> {
     storage::nbytes(&[n], dtype)?;
-    dispatch!(dtype, T => Tensor::try_from_vec((0..n).map(|i| f(i).cast::<T>()).collect::<Vec<T>>(), n))
+    let data = storage::compute(Layout::contiguous(&[n]), dtype, &[], |_, out| {
+        dispatch!(dtype, T => {
+            let out = out.as_mut_slice::<T>().expect("a new tensor is contiguous");
+            let chunks: Vec<Mutex<&mut [T]>> = out.chunks_mut(CHUNK).map(Mutex::new).collect();
+            pool::run(chunks.len(), |i| fill.part(i * CHUNK, &mut chunks[i].lock().unwrap_or_else(PoisonError::into_inner)));
+        });
+        Ok(())
+    })?;
+    Ok(Tensor::from_data(data))
+}
+
+/// What a [`sequence`] is filled with.
+trait Fill: Sync {
+    fn part<T: Element>(&self, first: usize, to: &mut [T]);
+}
+
+/// Floats, by the number of the element, which is exact.
+struct Floats<F>(F);
+impl<F: Fn(f64) -> f64 + Sync> Fill for Floats<F> {
+    fn part<T: Element>(&self, first: usize, to: &mut [T]) {
+        // A number of 32 bits is cheap to convert.
+        let first = first as f64;
+        to.iter_mut().enumerate().for_each(|(k, o)| *o = T::from_f64((self.0)(first + k as i32 as f64)));
+    }
+}
+
+/// `start + step * i`, wrapping.
+struct Steps {
+    start: i64,
+    step: i64,
+}
+impl Fill for Steps {
+    fn part<T: Element>(&self, first: usize, to: &mut [T]) {
+        let mut next = self.start.wrapping_add(self.step.wrapping_mul(first as i64));
+        for o in to {
+            *o = T::from_i64(next);
+            next = next.wrapping_add(self.step);
+        }
+    }
+}
+
+/// A [`sequence`] of floats.
+fn float_sequence(n: usize, dtype: DType, f: impl Fn(f64) -> f64 + Sync) -> Result<Tensor> {
+    sequence(n, dtype, Floats(f))
 }
 
 /// Returns the numbers from 0 up to, not including, `end`.
@@ -215,7 +263,7 @@ pub fn arange_start(start: Scalar, end: Scalar, step: Scalar, dtype: Option<DTyp
             return Err(Error::runtime("invalid size, possible overflow?"));
         }
         if dtype.is_float() {
-            return sequence(n as usize, dtype, |i| s + by * i as f64);
+            return float_sequence(n as usize, dtype, |i| s + by * i);
         }
     }
     // In integers each argument is cut towards zero first, but the number of elements is that of the numbers as given.
@@ -225,7 +273,7 @@ pub fn arange_start(start: Scalar, end: Scalar, step: Scalar, dtype: Option<DTyp
     } else {
         (s.abs_diff(e)).div_ceil(by.unsigned_abs()) as usize
     };
-    sequence(n, dtype, |i| s.wrapping_add(by.wrapping_mul(i as i64)))
+    sequence(n, dtype, Steps { start: s, step: by })
 }
 
 fn check_range(start: Scalar, end: Scalar, step: Scalar) -> Result<()> {
@@ -254,13 +302,14 @@ pub fn range(start: Scalar, end: Scalar, step: Scalar, dtype: Option<DType>) -> 
         return Err(unsupported(dtype));
     }
     let (s, e, by) = (start.to_f64(), end.to_f64(), step.to_f64());
-    sequence(((e - s) / by).floor() as usize + 1, dtype, |i| s + by * i as f64)
+    float_sequence(((e - s) / by).floor() as usize + 1, dtype, |i| s + by * i)
 }
 
 /// The `i`-th of `steps` evenly spaced numbers; computed from the nearer end, so that both ends are exact and the sequence is symmetric.
-fn spaced(start: f64, end: f64, steps: usize) -> impl Fn(usize) -> f64 {
+fn spaced(start: f64, end: f64, steps: usize) -> impl Fn(f64) -> f64 {
     let step = if steps > 1 { (end - start) / (steps - 1) as f64 } else { 0.0 };
-    move |i| if i < steps.div_ceil(2) { start + step * i as f64 } else { end - step * (steps - 1 - i) as f64 }
+    let (half, last) = (steps.div_ceil(2) as f64, steps as f64 - 1.0);
+    move |i| if i < half { start + step * i } else { end - step * (last - i) }
 }
 
 fn step_count(steps: i64, dtype: Option<DType>) -> Result<(usize, DType)> {
@@ -283,7 +332,7 @@ pub fn linspace(start: Scalar, end: Scalar, steps: i64, dtype: Option<DType>) ->
     let (n, dtype) = step_count(steps, dtype)?;
     let (s, e) =
         if dtype.is_float() { (start.to_f64(), end.to_f64()) } else { (start.to::<i64>() as f64, end.to::<i64>() as f64) };
-    sequence(n, dtype, spaced(s, e, n))
+    float_sequence(n, dtype, spaced(s, e, n))
 }
 
 /// Returns `base` to the power of `steps` evenly spaced numbers from `start` to `end`, both included.
@@ -295,7 +344,7 @@ pub fn linspace(start: Scalar, end: Scalar, steps: i64, dtype: Option<DType>) ->
 pub fn logspace(start: Scalar, end: Scalar, steps: i64, base: f64, dtype: Option<DType>) -> Result<Tensor> {
     let (n, dtype) = step_count(steps, dtype)?;
     let exponent = spaced(start.to_f64(), end.to_f64(), n);
-    sequence(n, dtype, |i| base.powf(exponent(i)))
+    float_sequence(n, dtype, |i| base.powf(exponent(i)))
 }
 
 /// Returns the matrix of `n` rows and `m` columns (`n` for None) with ones on the diagonal.

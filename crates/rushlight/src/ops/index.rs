@@ -337,9 +337,7 @@ pub fn masked_select(x: &Tensor, mask: &Tensor) -> Result<Tensor> {
         return Err(Error::runtime(format!("masked_select: expected BoolTensor for mask (got {})", mask.dtype())));
     }
     let shape = broadcast(&x.shape(), &mask.shape())?;
-    let places = nonzero_numbers(&expand_to(mask, &shape)?)?;
-    let n = places.len();
-    take(&expand_to(x, &shape)?, &Tensor::try_from_vec(places, n)?)
+    masked(&expand_to(x, &shape)?, &expand_to(mask, &shape)?)
 }
 
 /// Copies the elements of `source`, in order, into `input` where `mask` is true.
@@ -360,29 +358,12 @@ pub fn masked_scatter(x: &Tensor, mask: &Tensor, source: &Tensor) -> Result<Tens
     }
     let shape = broadcast(&x.shape(), &mask.shape())?;
     let places = nonzero_numbers(&expand_to(mask, &shape)?)?;
-    let n = places.len();
+    let n = places.numel();
     if source.numel() < n {
         return Err(Error::runtime(format!("Number of elements of source < number of ones in mask ({} < {n})", source.numel())));
     }
     let source = narrow(&reshape(source, &[-1])?, 0, 0, n as i64)?;
-    put(&expand_to(x, &shape)?, &Tensor::try_from_vec(places, n)?, &source, false)
-}
-
-/// The positions of the non-zero elements of `x`, one list per dimension.
-pub(crate) fn nonzero_positions(x: &Tensor) -> Result<Vec<Vec<i64>>> {
-    let shape = x.shape();
-    let mut numbers = nonzero_numbers(x)?;
-    // From the last dimension to the first, each takes its remainder.
-    let mut positions: Vec<Vec<i64>> = shape
-        .iter()
-        .rev()
-        .map(|&size| {
-            let size = size as i64;
-            numbers.iter_mut().map(|n| (*n % size, *n /= size).0).collect()
-        })
-        .collect();
-    positions.reverse();
-    Ok(positions)
+    put(&expand_to(x, &shape)?, &places, &source, false)
 }
 
 /// Returns the positions of the non-zero elements of `input`, one per row, in row-major order.
@@ -390,11 +371,14 @@ pub(crate) fn nonzero_positions(x: &Tensor) -> Result<Vec<Vec<i64>>> {
 /// Source: <https://docs.pytorch.org/docs/stable/generated/torch.nonzero.html>
 #[op("(input)", any, nondiff, samples = ["B(3, 4)", "I(2, 3, hi=2)", "T(3)", "T()", "B()", "T(0, 2)"])]
 pub fn nonzero(x: &Tensor) -> Result<Tensor> {
-    let positions = nonzero_positions(x)?;
-    let n = if positions.is_empty() { nonzero_numbers(x)?.len() } else { positions[0].len() };
+    let positions = if x.rank() == 0 {
+        let n = nonzero_numbers(x)?.numel();
+        Tensor::try_from_vec(Vec::<i64>::new(), [0, n])?
+    } else {
+        nonzero_positions(x)?
+    };
     // One list after the other in memory, as PyTorch lays them out.
-    let lists = Tensor::try_from_vec(positions.concat(), [positions.len(), n])?;
-    Ok(Tensor::from_data(lists.data().with_layout(lists.layout().transpose(0, 1))))
+    Ok(Tensor::from_data(positions.data().with_layout(positions.layout().transpose(0, 1))))
 }
 
 /// Returns the positions of the non-zero elements of `input` as one vector per dimension: `nonzero(as_tuple=True)`.
@@ -403,7 +387,7 @@ pub fn nonzero(x: &Tensor) -> Result<Tensor> {
 #[op("(input)", name = "nonzero_numpy", any, nondiff, samples = ["B(3, 4)", "I(2, 3, hi=2)", "T(3)", "T()", "B()", "T(0, 2)"])]
 pub fn nonzero_tuple(x: &Tensor) -> Result<Vec<Tensor>> {
     let x = atleast_1d(&x.detach())?;
-    nonzero_positions(&x)?.into_iter().map(|p| Tensor::try_from_vec(p.clone(), p.len())).collect()
+    nonzero_lists(&x)
 }
 
 /// Returns the positions where `condition` is true as one vector per dimension: `where` with one argument.

@@ -155,7 +155,7 @@ fn locate(x: &Tensor, index: &[Index]) -> Result<(Tensor, Option<Spots>)> {
             }
             Index::Tensor(t) if t.rank() == 0 && is_mask(t) => {
                 view = unsqueeze(&view, d)?;
-                places.push((at, Tensor::from_vec(vec![0i64; nonzero_numbers(t)?.len()], nonzero_numbers(t)?.len())));
+                places.push((at, nonzero_numbers(t)?));
                 at += 1;
             }
             Index::Tensor(t) if is_mask(t) => {
@@ -197,8 +197,15 @@ fn mask_places(x: &Tensor, at: usize, mask: &Tensor) -> Result<Vec<(usize, Tenso
             at + bad
         )));
     }
-    let lists = nonzero_positions(&mask.detach())?;
-    Ok(lists.into_iter().enumerate().map(|(i, p)| (at + i, Tensor::from_vec(p.clone(), p.len()))).collect())
+    let lists = nonzero_lists(mask)?;
+    Ok(lists.into_iter().enumerate().map(|(i, p)| (at + i, p)).collect())
+}
+
+/// The mask, where the index is one of bools alone that fits the first dimensions of `x`: then no places need be found.
+fn only_mask<'a>(x: &Tensor, index: &'a [Index]) -> Option<&'a Tensor> {
+    let [Index::Tensor(mask)] = index else { return None };
+    let shape = mask.shape();
+    (mask.dtype() == DType::Bool && !shape.is_empty() && x.shape().starts_with(&shape)).then_some(mask)
 }
 
 /// Index tensors, each for its dimension, as places: broadcast together, and with their shape in place of the dimensions or in front.
@@ -225,17 +232,23 @@ fn without_leading_ones(value: &Tensor, rank: usize) -> Result<Tensor> {
     if shape[..extra].iter().all(|&n| n == 1) { reshape(value, &as_i64(&shape[extra..])) } else { Ok(value.clone()) }
 }
 
+/// Only a number may be of another dtype than the tensor that it is put into.
+fn same_dtype(x: &Tensor, values: &Tensor) -> Result<()> {
+    let wrapped = values.data_ref().wrapped;
+    if values.dtype() == x.dtype() || wrapped {
+        return Ok(());
+    }
+    Err(Error::runtime(format!(
+        "Index put requires the source and destination dtypes match, got {} for the destination and {} for the source.",
+        x.dtype().scalar_type_name(),
+        values.dtype().scalar_type_name()
+    )))
+}
+
 /// The value to be put at `spots` of `x`, in x's dtype and of a shape that broadcasts.
 fn fitting(x: &Tensor, spots: &Spots, values: &Tensor) -> Result<Tensor> {
     let inside = spots.shape(&x.shape());
-    let wrapped = values.data_ref().wrapped;
-    if values.dtype() != x.dtype() && !wrapped {
-        return Err(Error::runtime(format!(
-            "Index put requires the source and destination dtypes match, got {} for the destination and {} for the source.",
-            x.dtype().scalar_type_name(),
-            values.dtype().scalar_type_name()
-        )));
-    }
+    same_dtype(x, values)?;
     let values = to_dtype(&without_leading_ones(values, inside.len())?, x.dtype())?;
     if values.layout().broadcast_to(&inside).is_none() {
         return Err(Error::runtime(format!(
@@ -292,6 +305,10 @@ pub fn index_put(x: &Tensor, indices: &[Tensor], values: &Tensor, accumulate: bo
 /// Positions out of range, too many entries, shapes that do not fit, a step below one.
 #[track_caller]
 pub fn index(x: &Tensor, index: &[Index]) -> Result<Tensor> {
+    if let Some(mask) = only_mask(x, index).filter(|m| m.rank() == x.rank()) {
+        let _call = crate::op::enter("index", Location::caller());
+        return masked(x, mask);
+    }
     let _call = crate::op::enter(crate::op::UNNAMED, Location::caller());
     let (view, spots) = locate(x, index)?;
     match spots {
@@ -312,6 +329,13 @@ pub fn index(x: &Tensor, index: &[Index]) -> Result<Tensor> {
 #[track_caller]
 pub fn index_set_(x: &Tensor, index: &[Index], value: &Tensor, accumulate: bool) -> Result<()> {
     let _call = crate::op::enter("index_put_", Location::caller());
+    if let Some(mask) = only_mask(x, index).filter(|_| !accumulate && value.numel() == 1) {
+        same_dtype(x, value)?;
+        let mut sizes = as_i64(&mask.shape());
+        sizes.resize(x.rank(), 1);
+        let (mask, value) = (reshape(mask, &sizes)?, reshape(&to_dtype(value, x.dtype())?, &[])?);
+        return inplace::apply("index_put_", x, |x| masked_fill(x, &mask, &value));
+    }
     let (view, spots) = locate(x, index)?;
     match spots {
         None => {

@@ -35,22 +35,9 @@ ops![
         ("[T(2, 3), T(3)]", "Tensors must have same number of dimensions: got 2 and 1"), ("[T(2)], 1", "Dimension out of range")])]
 pub fn cat(tensors: &[Tensor], dim: i64) -> Result<Tensor> {
     let plan = CatPlan::new(tensors, dim)?;
-    let data: SmallVec<[Data; 4]> = tensors.iter().map(Tensor::data).collect();
     let dtype = promote::result_type(&tensors.iter().collect::<SmallVec<[&Tensor; 4]>>());
-    let ins: SmallVec<[Data; 4]> = plan.parts.iter().flatten().map(|&(i, _, _)| data[i].clone()).collect();
-    let layout = Layout::contiguous(&plan.shape);
-    let places: SmallVec<[Layout; 4]> =
-        plan.parts.iter().flatten().map(|&(_, start, n)| layout.narrow(plan.dim, start, n)).collect();
-    let y = storage::compute(layout, dtype, &ins, |views, out| {
-        for (view, place) in views.iter().zip(&places) {
-            let mut program = Program::new();
-            let r = program.load(0, view.dtype);
-            let r = program.cast(dtype, r);
-            program.out(r);
-            backend().pointwise(&program, std::slice::from_ref(view), &mut [out.with_layout(place)])?;
-        }
-        Ok(())
-    })?;
+    let ins: SmallVec<[Data; 4]> = plan.parts.iter().flatten().map(|&(i, _, _)| tensors[i].data()).collect();
+    let y = joined(&ins, plan.dim, &plan.shape, dtype)?;
     let y = Tensor::from_data(y);
     let inputs: Vec<&Tensor> = tensors.iter().collect();
     record(std::slice::from_ref(&y), &inputs, |_| {
@@ -65,6 +52,26 @@ pub fn cat(tensors: &[Tensor], dim: i64) -> Result<Tensor> {
         })
     })?;
     Ok(y)
+}
+
+/// `parts` side by side along `d`, in a new tensor of `shape`.
+fn joined(parts: &[Data], d: usize, shape: &[usize], dtype: DType) -> Result<Data> {
+    storage::compute(Layout::contiguous(shape), dtype, parts, |views, out| {
+        if views.iter().all(|v| v.dtype == dtype) {
+            return backend().join(views, d, out);
+        }
+        let (whole, mut at) = (out.layout.clone(), 0);
+        for view in views {
+            let place = whole.narrow(d, at, view.shape()[d]);
+            at += view.shape()[d];
+            let mut program = Program::new();
+            let r = program.load(0, view.dtype);
+            let r = program.cast(dtype, r);
+            program.out(r);
+            backend().pointwise(&program, std::slice::from_ref(view), &mut [out.with_layout(&place)])?;
+        }
+        Ok(())
+    })
 }
 
 /// Where each tensor of a `cat` goes.
@@ -127,17 +134,33 @@ pub fn stack(tensors: &[Tensor], dim: i64) -> Result<Tensor> {
     let Some(first) = tensors.first() else {
         return Err(Error::runtime("stack expects a non-empty TensorList"));
     };
-    let shape = first.shape();
-    let d = super::dim(dim, shape.len() + 1)? as i64;
-    if let Some((i, t)) = tensors.iter().enumerate().find(|(_, t)| t.shape() != shape) {
+    let mut shape = first.shape();
+    let d = super::dim(dim, shape.len() + 1)?;
+    if let Some((i, t)) = tensors.iter().enumerate().find(|(_, t)| t.data_ref().layout.shape != shape) {
         return Err(Error::runtime(format!(
             "stack expects each tensor to be equal size, but got {:?} at entry 0 and {:?} at entry {i}",
             shape.as_slice(),
             t.shape().as_slice()
         )));
     }
-    let parts = tensors.iter().map(|t| unsqueeze(t, d)).collect::<Result<Vec<_>>>()?;
-    cat(&parts, d)
+    shape.insert(d, tensors.len());
+    let dtype = promote::result_type(&tensors.iter().collect::<SmallVec<[&Tensor; 4]>>());
+    let mut parts = Vec::with_capacity(tensors.len());
+    for t in tensors {
+        let mut data = t.data();
+        data.layout = data.layout.unsqueeze(d);
+        parts.push(data);
+    }
+    let y = Tensor::from_data(joined(&parts, d, &shape, dtype)?);
+    let inputs: SmallVec<[&Tensor; 4]> = tensors.iter().collect();
+    record(std::slice::from_ref(&y), &inputs, |_| {
+        let n = tensors.len();
+        grad_fn(move |c, g| {
+            let grad = |i: usize| c.needs(i).then(|| select(g, d as i64, i as i64)).transpose();
+            (0..n).map(grad).collect::<Result<Vec<_>>>()
+        })
+    })?;
+    Ok(y)
 }
 
 /// The tensors, each through `f`; or the error of an empty list.

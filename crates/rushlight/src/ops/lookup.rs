@@ -4,6 +4,7 @@ use super::spots::{Spots, put_at, smallest, take_at};
 use super::*;
 use crate::autograd::grad_fn;
 use rushlight_kernels::backend::ReduceOp;
+use rushlight_kernels::backend::ScatterOp;
 
 ops![embedding, one_hot];
 
@@ -85,8 +86,14 @@ pub fn one_hot(x: &Tensor, num_classes: i64) -> Result<Tensor> {
         }
         Some(_) => num_classes,
     };
-    let numbers = arange(Scalar::Int(classes), Some(DType::I64))?;
-    to_dtype(&binary(BinOp::Eq, &unsqueeze(x, -1)?, &numbers)?, DType::I64)
+    let mut shape = x.shape();
+    shape.push(classes as usize);
+    let y = filled(&shape, Scalar::Int(0), DType::I64)?;
+    let (index, rank) = (x.data(), shape.len() - 1);
+    let index = index.with_layout(index.layout.unsqueeze(rank));
+    let one = Tensor::scalar(1i64).data().expand(&index.layout.shape)?;
+    storage::write(&[y.data()], &[index, one], |outs, v| backend().scatter(ScatterOp::Set, rank, v[0], v[1], &mut outs[0]))?;
+    Ok(y)
 }
 
 fn largest(index: &Tensor) -> Result<Option<i64>> {

@@ -106,14 +106,11 @@ pub fn kthvalue(x: &Tensor, k: i64, dim: i64, keepdim: bool) -> Result<(Tensor, 
     if k < 1 || k as u64 > n as u64 {
         return Err(Error::runtime(format!("kthvalue(): selected number k out of range for dimension {d} (k {k}, size {n})")));
     }
-    let (values, indices) = sort(x, dim, false, true)?;
-    if x.rank() == 0 {
+    let (values, indices) = ranked(x, d, 1, |x, d, values, indices| backend().nth(x, d, k as usize - 1, values, indices))?;
+    if x.rank() == 0 || keepdim {
         return Ok((values, indices));
     }
-    // Selected by a copy, so that the results are tensors of their own and the whole sorted tensor is freed.
-    let pick = |t: &Tensor| {
-        let t = narrow(t, d as i64, k - 1, 1)?;
-        copy(&if keepdim { t } else { select(&t, d as i64, 0)? })
-    };
-    Ok((pick(&values)?, pick(&indices)?))
+    let mut shape = x.shape();
+    shape.remove(d);
+    Ok((reshaped(values, &shape)?, reshaped(indices, &shape)?))
 }

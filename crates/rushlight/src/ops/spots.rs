@@ -101,9 +101,44 @@ pub(crate) fn put_at(x: &Tensor, twin: &str, spots: &Spots, src: &Tensor, accumu
     })
 }
 
+/// How many elements of `mask` are true, and the count as the backend wants it.
+fn tally(mask: &Data) -> Result<(usize, Vec<usize>)> {
+    let tally = storage::read(std::slice::from_ref(mask), |v| backend().tally(v[0]))?;
+    Ok((tally.iter().sum(), tally))
+}
+
 /// Row-major numbers of the true elements of `mask`.
-pub(crate) fn nonzero_numbers(mask: &Tensor) -> Result<Vec<i64>> {
-    storage::read(&[mask.data()], |v| backend().nonzero(v[0]))
+pub(crate) fn nonzero_numbers(mask: &Tensor) -> Result<Tensor> {
+    let mask = mask.data();
+    let (n, tally) = tally(&mask)?;
+    let numbers = storage::compute(Layout::contiguous(&[n]), DType::I64, &[mask], |v, out| backend().nonzero(v[0], &tally, out))?;
+    Ok(Tensor::from_data(numbers))
+}
+
+/// The coordinates of the non-zero elements of `x`, which has a dimension: one row for each of them.
+pub(crate) fn nonzero_positions(x: &Tensor) -> Result<Tensor> {
+    let x = x.data();
+    let (n, tally) = tally(&x)?;
+    let layout = Layout::contiguous(&[x.layout.rank(), n]);
+    Ok(Tensor::from_data(storage::compute(layout, DType::I64, &[x], |v, out| backend().nonzero(v[0], &tally, out))?))
+}
+
+/// The coordinates of the non-zero elements of `x`, one vector per dimension.
+pub(crate) fn nonzero_lists(x: &Tensor) -> Result<Vec<Tensor>> {
+    let all = nonzero_positions(x)?.data();
+    Ok((0..all.layout.shape[0]).map(|d| Tensor::from_data(all.with_layout(all.layout.select(0, d)))).collect())
+}
+
+/// The elements of `x` where `mask`, of its shape, is true.
+pub(crate) fn masked(x: &Tensor, mask: &Tensor) -> Result<Tensor> {
+    let (data, m) = (x.data(), mask.data());
+    let (n, tally) = tally(&m)?;
+    let dtype = data.dtype;
+    let y = storage::compute(Layout::contiguous(&[n]), dtype, &[data, m], |v, out| backend().compress(v[0], v[1], &tally, out))?;
+    Tensor::from_data(y).with_grad([x], |s| {
+        let (mask, shape) = (s.input(mask), x.shape());
+        grad_fn(move |c, g| Ok([Some(masked_scatter(&filled(&shape, Scalar::Int(0), g.dtype())?, &mask.get(c)?, g)?)]))
+    })
 }
 
 /// The smallest index, if there is one.

@@ -11,6 +11,11 @@ fn triangle(op: &str, x: &Tensor, diagonal: i64, lower: bool) -> Result<Tensor> 
     let [.., rows, cols] = shape[..] else {
         return Err(Error::runtime(format!("{op}: input tensor must have at least 2 dimensions")));
     };
+    if x.is_contiguous() {
+        let layout = Layout::contiguous(&shape);
+        let y = storage::compute(layout, x.dtype(), &[x.data()], |v, out| backend().triangle(v[0], diagonal, lower, out))?;
+        return Ok(Tensor::from_data(y));
+    }
     let row = Tensor::from_vec((0..rows as i64).collect(), [rows, 1]);
     let col = Tensor::from_vec((0..cols as i64).map(|c| c.saturating_sub(diagonal)).collect(), [1, cols]);
     let mut k = Pointwise::new();

@@ -4,9 +4,11 @@
 //! <https://docs.pytorch.org/docs/stable/generated/torch.optim.Adagrad.html>.
 
 use super::options::{at_least_zero, options};
-use super::{Optim, Rule, load_like};
+use super::{Optim, Rule, load_like, sign};
 use crate::ops::{Pointwise, full_like};
 use crate::{BinOp, Result, State, Tensor, UnOp};
+use rushlight_kernels::backend::UpdateRule;
+use smallvec::SmallVec;
 
 /// Adagrad: gradients over the root of the sum of all their squares so far.
 pub type Adagrad = Optim<AdagradRule>;
@@ -61,6 +63,14 @@ impl Rule for AdagradRule {
         adagrad_update(param, grad, &m.sum, m.step, o)
     }
 
+    fn kernel<'a>(m: &'a AdagradMemory, o: &AdagradOptions) -> Option<(UpdateRule, SmallVec<[&'a Tensor; 2]>)> {
+        Some((adagrad_rule(m.step + 1.0, o), [&m.sum].into_iter().collect()))
+    }
+
+    fn stepped(m: &mut AdagradMemory) {
+        m.step += 1.0;
+    }
+
     fn save(m: &AdagradMemory) -> State {
         State::map().with("step", m.step).with("sum", &m.sum)
     }
@@ -68,6 +78,12 @@ impl Rule for AdagradRule {
     fn load(state: &State, param: &Tensor) -> Result<AdagradMemory> {
         Ok(AdagradMemory { step: state.read("step", State::as_f64)?, sum: load_like(state, "sum", param)? })
     }
+}
+
+/// The kernel's form of [`adagrad_update`].
+pub fn adagrad_rule(step: f64, o: &AdagradOptions) -> UpdateRule {
+    let rate = -o.lr / (1.0 + (step - 1.0) * o.lr_decay);
+    UpdateRule::Adagrad { rate, eps: o.eps, weight_decay: o.weight_decay, sign: sign(o.maximize) }
 }
 
 /// Step number `step` (the first is 1) of [`Adagrad`] for one parameter, in one pass.

@@ -4,9 +4,11 @@
 //! Regularization" (2017); <https://docs.pytorch.org/docs/stable/generated/torch.optim.AdamW.html>.
 
 use super::options::{at_least_zero, in_unit_interval, options};
-use super::{Optim, Rule, load_like};
+use super::{Optim, Rule, load_like, sign};
 use crate::ops::{Pointwise, zeros_like};
 use crate::{BinOp, Result, State, Tensor, UnOp};
+use rushlight_kernels::backend::UpdateRule;
+use smallvec::SmallVec;
 
 /// Adam: steps of the running mean of gradients over the root of the running mean of their squares. Weight decay is added to the gradient.
 pub type Adam = Optim<AdamRule>;
@@ -95,6 +97,28 @@ fn update(param: &Tensor, grad: &Tensor, m: &mut AdamMemory, o: &AdamWOptions, d
     adam_update(param, grad, [&m.mean, &m.square], m.largest.as_ref(), m.step, o, decoupled)
 }
 
+/// The kernel's form of [`adam_update`], which it has but for AMSGrad.
+pub fn adam_rule(step: f64, o: &AdamWOptions, decoupled: bool) -> Option<UpdateRule> {
+    let (beta1, beta2) = o.betas;
+    (!o.amsgrad).then(|| UpdateRule::Adam {
+        beta1,
+        beta2,
+        eps: o.eps,
+        rate: -o.lr / (1.0 - beta1.powf(step)),
+        correction: 1.0 / (1.0 - beta2.powf(step)).sqrt(),
+        weight_decay: if decoupled { 0.0 } else { o.weight_decay },
+        shrink: if decoupled && o.weight_decay != 0.0 { 1.0 - o.lr * o.weight_decay } else { 1.0 },
+        sign: sign(o.maximize),
+    })
+}
+
+impl AdamMemory {
+    fn kernel(&self, o: &AdamWOptions, decoupled: bool) -> Option<(UpdateRule, SmallVec<[&Tensor; 2]>)> {
+        let rule = adam_rule(self.step + 1.0, o, decoupled).filter(|_| self.largest.is_none())?;
+        Some((rule, SmallVec::from_buf([&self.mean, &self.square])))
+    }
+}
+
 /// Step number `step` (the first is 1) of [`Adam`], or with `decoupled` of [`AdamW`], for one parameter, in one pass. `averages` are the
 /// running means of the gradient and of its square; `largest`, the largest mean square so far, makes it AMSGrad.
 ///
@@ -169,6 +193,12 @@ impl Rule for AdamRule {
     fn update(param: &Tensor, grad: &Tensor, memory: &mut AdamMemory, o: &AdamOptions) -> Result<()> {
         update(param, grad, memory, &common(o), false)
     }
+    fn kernel<'a>(memory: &'a AdamMemory, o: &AdamOptions) -> Option<(UpdateRule, SmallVec<[&'a Tensor; 2]>)> {
+        memory.kernel(&common(o), false)
+    }
+    fn stepped(memory: &mut AdamMemory) {
+        memory.step += 1.0;
+    }
     fn save(memory: &AdamMemory) -> State {
         memory.save()
     }
@@ -190,6 +220,12 @@ impl Rule for AdamWRule {
     }
     fn update(param: &Tensor, grad: &Tensor, memory: &mut AdamMemory, o: &AdamWOptions) -> Result<()> {
         update(param, grad, memory, o, true)
+    }
+    fn kernel<'a>(memory: &'a AdamMemory, o: &AdamWOptions) -> Option<(UpdateRule, SmallVec<[&'a Tensor; 2]>)> {
+        memory.kernel(o, true)
+    }
+    fn stepped(memory: &mut AdamMemory) {
+        memory.step += 1.0;
     }
     fn save(memory: &AdamMemory) -> State {
         memory.save()

@@ -1,30 +1,37 @@
 //! Optimizers and learning-rate schedules.
 //!
 //! Lives here: parameter groups with their options and state ([`Optim`]), one file per update rule, schedules, averaged parameters.
-//! An update rule is one tile program per parameter: parameter, gradient and state are each read and written once.
+//! An update rule is one tile program per parameter: parameter, gradient and state are each read and written once. The common ones have a
+//! kernel as well, of the same formula, that takes all parameters of a group at once.
 //! Must not live here: gradients (they are in `.grad`), training loops.
 
 mod adagrad;
 mod adam;
 mod adaptive;
 mod ema;
+mod fused;
 mod lbfgs;
 mod options;
 mod rmsprop;
 mod schedule;
 mod sgd;
 
-pub use adagrad::{Adagrad, AdagradOptions, AdagradRule, adagrad_update};
-pub use adam::{Adam, AdamOptions, AdamRule, AdamW, AdamWOptions, AdamWRule, adam_update};
+pub use adagrad::{Adagrad, AdagradOptions, AdagradRule, adagrad_rule, adagrad_update};
+pub use adam::{Adam, AdamOptions, AdamRule, AdamW, AdamWOptions, AdamWRule, adam_rule, adam_update};
 pub use adaptive::{OneCycleLr, OneCycleOptions, PlateauOptions, ReduceLrOnPlateau};
 pub use ema::Ema;
+pub use fused::{Job, run};
 pub use lbfgs::{Lbfgs, LbfgsOptions};
 pub use options::Options;
-pub use rmsprop::{RmsProp, RmsPropOptions, RmsPropRule, rmsprop_update};
+pub use rmsprop::{RmsProp, RmsPropOptions, RmsPropRule, rmsprop_rule, rmsprop_update};
+pub use rushlight_kernels::backend::UpdateRule;
 pub use schedule::{CosineLr, ExponentialLr, LambdaLr, LinearLr, LrRule, MultiStepLr, Schedule, Scheduler, SequentialLr, StepLr};
-pub use sgd::{Sgd, SgdOptions, SgdRule, sgd_update};
+pub use sgd::{Sgd, SgdOptions, SgdRule, sgd_rule, sgd_update};
 
 use crate::{Error, Result, State, Stateful, Tensor, no_grad};
+use rushlight_kernels::backend::ViewMut;
+use rushlight_kernels::{Element, dispatch};
+use smallvec::SmallVec;
 
 /// What schedules and training loops need of an optimizer, whatever its rule.
 pub trait Optimizer: Stateful {
@@ -86,6 +93,13 @@ pub trait Rule {
     /// # Errors
     /// If a tensor does not fit.
     fn update(param: &Tensor, grad: &Tensor, memory: &mut Self::Memory, options: &Self::Options) -> Result<()>;
+    /// The next step as the backend's kernel has it, and the state that it overwrites; `None` where only [`Rule::update`] will do. Must not
+    /// change the memory.
+    fn kernel<'a>(_memory: &'a Self::Memory, _options: &Self::Options) -> Option<(UpdateRule, SmallVec<[&'a Tensor; 2]>)> {
+        None
+    }
+    /// Notes that the kernel has made a step.
+    fn stepped(_memory: &mut Self::Memory) {}
     /// The state of one parameter, under PyTorch's names.
     fn save(memory: &Self::Memory) -> State;
     /// Reads back what `save` gave.
@@ -158,13 +172,26 @@ impl<R: Rule> Optimizer for Optim<R> {
     fn step(&mut self) -> Result<()> {
         let _guard = no_grad();
         for (group, memory) in self.groups.iter().zip(&mut self.memory) {
+            let mut active = Vec::new();
             for (param, memory) in group.params.iter().zip(memory) {
                 let Some(grad) = param.grad() else { continue };
                 let memory = match memory {
                     Some(m) => m,
                     none => none.insert(R::init(param, &group.options)?),
                 };
-                R::update(param, &grad.detach(), memory, &group.options).map_err(|e| e.context(R::NAME))?;
+                active.push((param, grad.detach(), memory));
+            }
+            let jobs = active.iter().map(|(param, grad, memory)| {
+                let (rule, state) = R::kernel(memory, &group.options).unzip();
+                Job { param, grad, state: state.unwrap_or_default(), rule }
+            });
+            let done = fused::run(&jobs.collect::<Vec<_>>()).map_err(|e| e.context(R::NAME))?;
+            for ((param, grad, memory), done) in active.into_iter().zip(done) {
+                if done {
+                    R::stepped(memory);
+                } else {
+                    R::update(param, &grad, memory, &group.options).map_err(|e| e.context(R::NAME))?;
+                }
             }
         }
         Ok(())
@@ -278,14 +305,28 @@ pub(crate) fn load_like(state: &State, name: &str, param: &Tensor) -> Result<Ten
     })
 }
 
+/// By what gradients are multiplied.
+fn sign(maximize: bool) -> f64 {
+    if maximize { -1.0 } else { 1.0 }
+}
+
 /// Raises a step counter, a tensor of one element as PyTorch's states have it; gives the new count.
 ///
 /// # Errors
 /// If there is not exactly one element.
 pub fn advance(step: &Tensor) -> Result<f64> {
-    let count = step.try_item::<f64>()? + 1.0;
-    let mut k = crate::ops::Pointwise::new();
-    let new = k.constant(count, step.dtype());
-    k.run_into(&[(new, step)])?;
-    Ok(count)
+    crate::autograd::inplace::check(step)?;
+    let data = step.data();
+    if data.layout.numel() != 1 {
+        data.only_element()?;
+    }
+    crate::storage::write(&[data], &[], |outs, _| Ok(dispatch!(outs[0].dtype, T => raise::<T>(&mut outs[0]))))
+}
+
+/// Adds one to the only element; the sum before it is rounded.
+fn raise<T: Element>(step: &mut ViewMut) -> f64 {
+    let step = &mut step.as_mut_slice::<T>().expect("a single element is contiguous")[0];
+    let count = step.to_f64() + 1.0;
+    *step = T::from_f64(count);
+    count
 }

@@ -3,9 +3,11 @@
 //! Source: <https://docs.pytorch.org/docs/stable/generated/torch.optim.RMSprop.html>
 
 use super::options::{at_least_zero, options};
-use super::{Optim, Rule, load_like};
+use super::{Optim, Rule, load_like, sign};
 use crate::ops::{Pointwise, zeros_like};
 use crate::{BinOp, Result, State, Tensor, UnOp};
+use rushlight_kernels::backend::UpdateRule;
+use smallvec::SmallVec;
 
 /// RMSprop: gradients over the root of the running mean of their squares, as Hinton's lecture notes have it; with momentum and centring.
 pub type RmsProp = Optim<RmsPropRule>;
@@ -71,6 +73,14 @@ impl Rule for RmsPropRule {
         rmsprop_update(param, grad, &m.square, m.direction.as_ref(), m.mean.as_ref(), o)
     }
 
+    fn kernel<'a>(m: &'a RmsPropMemory, o: &RmsPropOptions) -> Option<(UpdateRule, SmallVec<[&'a Tensor; 2]>)> {
+        (m.direction.is_none() && m.mean.is_none()).then(|| (rmsprop_rule(o), [&m.square].into_iter().collect()))
+    }
+
+    fn stepped(m: &mut RmsPropMemory) {
+        m.step += 1.0;
+    }
+
     fn save(m: &RmsPropMemory) -> State {
         let mut state = State::map().with("step", m.step).with("square_avg", &m.square);
         for (name, t) in [("momentum_buffer", &m.direction), ("grad_avg", &m.mean)] {
@@ -90,6 +100,12 @@ impl Rule for RmsPropRule {
             mean: optional("grad_avg")?,
         })
     }
+}
+
+/// The kernel's form of [`rmsprop_update`], which it has without momentum and not centred.
+pub fn rmsprop_rule(o: &RmsPropOptions) -> UpdateRule {
+    let RmsPropOptions { lr, alpha, eps, weight_decay, maximize, .. } = *o;
+    UpdateRule::RmsProp { lr, alpha, eps, weight_decay, sign: sign(maximize) }
 }
 
 /// One step of [`RmsProp`] for one parameter, in one pass: `square_avg` always, `momentum_buffer` with momentum, `grad_avg` when centred.

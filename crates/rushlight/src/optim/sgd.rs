@@ -3,9 +3,11 @@
 //! Source: <https://docs.pytorch.org/docs/stable/generated/torch.optim.SGD.html>
 
 use super::options::{at_least_zero, options};
-use super::{Optim, Rule, load_like};
+use super::{Optim, Rule, load_like, sign};
 use crate::ops::{Pointwise, copy};
 use crate::{BinOp, Error, Result, State, Tensor};
+use rushlight_kernels::backend::UpdateRule;
+use smallvec::SmallVec;
 
 /// Stochastic gradient descent: `v ← momentum·v + (1 − dampening)·(g + weight_decay·p)`, `p ← p − lr·v`.
 pub type Sgd = Optim<SgdRule>;
@@ -55,6 +57,14 @@ impl Rule for SgdRule {
         sgd_update(param, grad, buffer, o)
     }
 
+    fn kernel<'a>(buffer: &'a Option<Tensor>, o: &SgdOptions) -> Option<(UpdateRule, SmallVec<[&'a Tensor; 2]>)> {
+        // The first direction is no mean.
+        (o.momentum == 0.0 || buffer.is_some()).then(|| {
+            let state = if o.momentum == 0.0 { None } else { buffer.as_ref() };
+            (sgd_rule(o), state.into_iter().collect())
+        })
+    }
+
     fn save(buffer: &Option<Tensor>) -> State {
         State::map().with("momentum_buffer", buffer.clone())
     }
@@ -65,6 +75,16 @@ impl Rule for SgdRule {
             _ => load_like(state, "momentum_buffer", param).map(Some),
         }
     }
+}
+
+/// The kernel's form of [`sgd_update`]; with momentum there must be a buffer.
+pub fn sgd_rule(o: &SgdOptions) -> UpdateRule {
+    let SgdOptions { lr, momentum, dampening, weight_decay, nesterov, maximize } = *o;
+    let sign = sign(maximize);
+    if momentum == 0.0 {
+        return UpdateRule::Sgd { lr, weight_decay, sign };
+    }
+    UpdateRule::Momentum { lr, momentum, fresh: 1.0 - dampening, nesterov, weight_decay, sign }
 }
 
 /// One step of [`Sgd`] for one parameter, in one pass. With momentum, an empty `buffer` is filled with the first direction.

@@ -203,17 +203,88 @@ fn zero_dim_tensors_gather_and_scatter() {
     assert_eq!(out.values(), [8.0]);
 }
 
+fn numbers(x: &Sample) -> Vec<f64> {
+    let counts = tally(x.view()).unwrap();
+    let out = Sample::zeros(DType::I64, Layout::contiguous(&[counts.iter().sum()]));
+    nonzero(x.view(), &counts, &mut out.view_mut()).unwrap();
+    out.values()
+}
+
 #[test]
-fn nonzero_numbers_are_row_major() {
+fn nonzero_numbers_and_positions_are_row_major() {
     for dtype in DType::ALL {
-        for shape in [&[][..], &[0], &[7], &[3, 4, 5], &[400, 300]] {
+        for shape in [&[][..], &[0], &[7], &[64], &[3, 4, 5], &[2, 200, 1], &[400, 300]] {
             for layout in input_layouts(shape) {
                 let x = Sample::new(dtype, layout, |i| (scrambled(DType::I64, i) > 0.0) as u8 as f64);
-                let want: Vec<i64> = x.values().iter().enumerate().filter(|(_, v)| **v != 0.0).map(|(i, _)| i as i64).collect();
-                assert_eq!(nonzero(x.view()).unwrap(), want, "{dtype} {shape:?}");
+                let want: Vec<f64> = x.values().iter().enumerate().filter(|(_, v)| **v != 0.0).map(|(i, _)| i as f64).collect();
+                let got = numbers(&x);
+                assert_eq!(got, want, "{dtype} {shape:?}");
+                if shape.len() < 2 {
+                    continue;
+                }
+                let out = Sample::zeros(DType::I64, Layout::contiguous(&[shape.len(), got.len()]));
+                nonzero(x.view(), &tally(x.view()).unwrap(), &mut out.view_mut()).unwrap();
+                let positions = out.values();
+                for (k, n) in got.iter().enumerate() {
+                    let at: Vec<usize> = (0..shape.len()).map(|d| positions[d * got.len() + k] as usize).collect();
+                    assert_eq!(number(&at, shape) as f64, *n, "{dtype} {shape:?}");
+                }
             }
         }
     }
     let odd = Sample::of(DType::F32, &[4], &[-0.0, f64::NAN, 0.0, f64::INFINITY]);
-    assert_eq!(nonzero(odd.view()).unwrap(), [1, 3]);
+    assert_eq!(numbers(&odd), [1.0, 3.0]);
+}
+
+#[test]
+fn a_mask_picks_elements_in_row_major_order() {
+    for dtype in DType::ALL {
+        for shape in [&[][..], &[0], &[7], &[130], &[3, 4, 5], &[400, 300]] {
+            for (k, layout) in input_layouts(shape).into_iter().enumerate() {
+                let x = Sample::new(dtype, layout.clone(), |i| scrambled(dtype, i));
+                let masks = input_layouts(shape);
+                // Stretches of both kinds, and a mixture.
+                let mask = Sample::new(DType::Bool, masks[(k + 1) % masks.len()].clone(), |i| {
+                    if i % 1000 < 500 { ((i / 100) % 2) as f64 } else { (scrambled(DType::I64, i) > 3.0) as u8 as f64 }
+                });
+                let want: Vec<f64> = x.values().into_iter().zip(mask.values()).filter(|(_, m)| *m != 0.0).map(|p| p.0).collect();
+                let counts = tally(mask.view()).unwrap();
+                let out = Sample::zeros(dtype, Layout::contiguous(&[counts.iter().sum()]));
+                compress(x.view(), mask.view(), &counts, &mut out.view_mut()).unwrap();
+                assert_eq!(out.values(), want, "{dtype} {shape:?} layout {k}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_mask_that_has_changed_since_it_was_counted_is_an_error() {
+    let x = Sample::of(DType::F32, &[3], &[1.0, 2.0, 3.0]);
+    let mask = Sample::of(DType::Bool, &[3], &[1.0, 1.0, 0.0]);
+    for counted in [1, 3] {
+        let out = Sample::zeros(DType::F32, Layout::contiguous(&[counted]));
+        assert!(compress(x.view(), mask.view(), &[counted], &mut out.view_mut()).is_err());
+        let out = Sample::zeros(DType::I64, Layout::contiguous(&[counted]));
+        assert!(nonzero(mask.view(), &[counted], &mut out.view_mut()).is_err());
+    }
+}
+
+#[test]
+fn columns_are_taken_and_put_as_rows_are() {
+    let x = Sample::new(DType::F32, Layout::contiguous(&[70, 90]), |i| i as f64);
+    let columns = x.layout.transpose(0, 1);
+    let index = indices(DType::I64, Layout::contiguous(&[500]), 90);
+    let out = Sample::zeros(DType::F32, Layout::contiguous(&[70, 500]));
+    let picked = index.values();
+    let front = out.layout.transpose(0, 1);
+    take(x.view().with_layout(&columns), &[index.view()], &mut out.view_mut().with_layout(&front)).unwrap();
+    let want: Vec<f64> = (0..70 * 500).map(|i| (i / 500 * 90) as f64 + picked[i % 500]).collect();
+    assert_eq!(out.values(), want);
+    let sum = Sample::zeros(DType::F32, x.layout.clone());
+    put(ScatterOp::Add, &[index.view()], out.view().with_layout(&front), &mut sum.view_mut().with_layout(&columns)).unwrap();
+    let mut want = vec![0.0; 70 * 90];
+    for (i, v) in out.values().into_iter().enumerate() {
+        want[i / 500 * 90 + picked[i % 500] as usize] += v;
+    }
+    assert_eq!(sum.values(), want);
 }

@@ -91,3 +91,32 @@ fn values_keep_their_bits_and_may_overwrite_the_input() {
     let signs: Vec<bool> = x.values().iter().map(|v| v.is_sign_negative()).collect();
     assert_eq!(signs, [true, false, true, false]);
 }
+
+#[test]
+fn long_lines_sort_by_wide_digits_and_a_few_of_many_are_found() {
+    let n = 9001;
+    for dtype in [DType::F32, DType::F64, DType::I32, DType::I64, DType::F16] {
+        for spread in [1.0, 1e6] {
+            let spread = if dtype == DType::F16 { 1.0 } else { spread };
+            let x = Sample::new(dtype, Layout::contiguous(&[n]), |i| {
+                let v = ((i * 7919) % 5003) as f64 * spread - 100.0;
+                if dtype.is_float() && i % 1000 == 17 { f64::NAN } else { v }
+            });
+            for (m, descending) in [(n, false), (n, true), (20, true), (1, false), (n / 2, true)] {
+                let [values, positions] = [dtype, DType::I64].map(|d| Sample::zeros(d, Layout::contiguous(&[m])));
+                let kernel = if m == n { sort } else { topk };
+                kernel(x.view(), 0, descending, &mut values.view_mut(), &mut positions.view_mut()).unwrap();
+                let (want, want_positions) = naive(&x, 0, descending, m);
+                assert!(same(&values.values(), &want), "{dtype} {spread} first {m} descending {descending}");
+                assert_eq!(positions.values(), want_positions, "{dtype} {spread} first {m} descending {descending}");
+            }
+            for k in [0, 1, 4000, n - 1] {
+                let [values, positions] = [dtype, DType::I64].map(|d| Sample::zeros(d, Layout::contiguous(&[1])));
+                nth(x.view(), 0, k, &mut values.view_mut(), &mut positions.view_mut()).unwrap();
+                let (want, want_positions) = naive(&x, 0, false, k + 1);
+                assert!(same(&values.values(), &want[k..]), "{dtype} {spread} number {k}");
+                assert_eq!(positions.values(), want_positions[k..], "{dtype} {spread} number {k}");
+            }
+        }
+    }
+}

@@ -16,7 +16,7 @@ mod strided;
 mod tests;
 
 use crate::backend::*;
-use crate::cpu::{pool, simd};
+use crate::cpu::{copy, pool, simd};
 use crate::*;
 use direct::Direct;
 use plan::{Place, Plan, Step};
@@ -34,6 +34,10 @@ pub fn pointwise(program: &Program, ins: &[View], outs: &mut [ViewMut]) -> Resul
     let Some(first) = outs.first() else { return Ok(()) };
     let numel = first.numel();
     if numel == 0 {
+        return Ok(());
+    }
+    if let ([Inst::Load(0)], [x], [out]) = (program.insts.as_slice(), ins, &mut *outs) {
+        copy::copy(*x, out);
         return Ok(());
     }
     if let Some(op) = Direct::new(program, ins, outs) {
