@@ -1,5 +1,6 @@
-//! The benchmarks: of the kernels, with their medians as a Markdown table (one row per benchmark, one column per number of threads), and
-//! of the Python package against PyTorch, which have a harness of their own in `benches/compare`.
+//! The benchmarks: of the kernels, with their medians as a Markdown table (one row per benchmark, one column per number of threads); of
+//! the Python package against PyTorch, which have a harness of their own in `benches/compare`; and of training steps against other Rust
+//! libraries, which are a workspace of their own in `benches/rust`.
 
 use clap::Subcommand;
 use serde_json::Value;
@@ -27,12 +28,19 @@ pub(crate) enum Bench {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// The same training steps with candle, with burn and with Rushlight, in turn
+    Rust {
+        /// Arguments for the harness: `--filter REGEX`, `--quick`, `--check`, `--list`, `--markdown FILE`, …
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
 }
 
 pub(crate) fn run(what: &Bench) -> Result<(), String> {
     match what {
         Bench::Kernels { args } => kernels(args),
         Bench::Compare { no_build, args } => crate::python::compare(!no_build, args),
+        Bench::Rust { args } => rust(args),
     }
 }
 
@@ -51,6 +59,15 @@ fn kernels(args: &[String]) -> Result<(), String> {
         println!("{}", table(&results));
     }
     Ok(())
+}
+
+/// Builds and runs `benches/rust` with `args`.
+fn rust(args: &[String]) -> Result<(), String> {
+    let mut command = Command::new(env!("CARGO"));
+    // It runs in the root, like every step, so cargo does not find that workspace's flags and target directory by itself.
+    command.args(["--config", "benches/rust/.cargo/config.toml", "run", "--manifest-path", "benches/rust/Cargo.toml"]);
+    command.args(["--release", "--quiet", "--"]).args(args);
+    crate::step("comparison with candle and burn", &mut command)
 }
 
 /// What the harness has left of one benchmark.

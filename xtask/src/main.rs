@@ -94,7 +94,7 @@ fn cargo(name: &str, args: &[&str]) -> Result<(), String> {
 }
 
 fn check() -> Result<(), String> {
-    cargo("formatting", &["fmt", "--all", "--check"])?;
+    formatting()?;
     cargo("lints", &["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"])?;
     documentation()?;
     docs::write(true)?;
@@ -103,7 +103,7 @@ fn check() -> Result<(), String> {
 }
 
 fn test() -> Result<(), String> {
-    cargo("formatting", &["fmt", "--all", "--check"])?;
+    formatting()?;
     cargo("lints", &["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"])?;
     documentation()?;
     docs::write(true)?;
@@ -111,6 +111,11 @@ fn test() -> Result<(), String> {
     golden::run_if_torch()?;
     python::stubs(true)?;
     python::test()
+}
+
+fn formatting() -> Result<(), String> {
+    cargo("formatting", &["fmt", "--all", "--check"])?;
+    cargo("formatting of benches/rust", &["fmt", "--manifest-path", "benches/rust/Cargo.toml", "--check"])
 }
 
 fn documentation() -> Result<(), String> {
