@@ -3,19 +3,26 @@
 //! All three maps are matrix products whose image side is laid out a panel at a time from wherever the image lies (`windows`), for any
 //! layout, stride, padding, dilation and number of groups; depthwise ones skip the product (`direct`).
 
+mod band;
 mod direct;
 mod geometry;
+mod kernel;
 #[cfg(test)]
 mod naive;
+mod outer;
 mod product;
+mod shifted;
 #[cfg(test)]
 mod tests;
+mod wide;
 mod windows;
+mod winograd;
 
 use super::matmul::not_implemented;
 use crate::backend::*;
 use crate::*;
 use geometry::{Geometry, Steps, at};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// A view brought to five dimensions.
 #[derive(Clone, Copy)]
@@ -54,6 +61,23 @@ impl<T: Copy> Tensor<*mut T> {
         // SAFETY: the caller's promise.
         unsafe { *self.element(a, b, i) = value };
     }
+}
+
+/// Steps along the spatial dimensions.
+fn spatial<P>(t: &Tensor<P>) -> [isize; 3] {
+    [t.steps[2], t.steps[3], t.steps[4]]
+}
+
+static PRECISE: AtomicBool = AtomicBool::new(false);
+
+/// Whether convolutions leave out Winograd's algorithm, whose error is a few times larger than a direct sum's. At first they do not.
+pub fn set_precise(on: bool) {
+    PRECISE.store(on, Relaxed);
+}
+
+/// See [`set_precise`].
+pub fn precise() -> bool {
+    PRECISE.load(Relaxed)
 }
 
 /// See [`Backend`].

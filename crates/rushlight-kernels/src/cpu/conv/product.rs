@@ -3,13 +3,16 @@
 //! The image side of each product is a [`Windows`] matrix, so no im2col buffer is ever written; what a 1x1 kernel needs lies in memory
 //! as it is.
 
-use super::Tensor;
 use super::direct::Direct;
-use super::geometry::{Geometry, index3};
+use super::geometry::{Geometry, at, index3};
+use super::outer::WeightGrad;
+use super::shifted::{self, Filter};
+use super::winograd::Winograd;
+use super::{Tensor, precise, spatial};
 use super::windows::{Grid, Transposed, Windows};
 use crate::cpu::matmul::{Acc, Gemm, Matrix, Number, Right, Size, Strided, Target, run, scratch, try_run};
 use crate::cpu::pool;
-use crate::{Buffer, Result};
+use crate::{Buffer, DType, Result};
 
 /// Where the elements of all spatial positions lie: evenly spaced, or by a table of offsets.
 enum Spread {
@@ -47,10 +50,6 @@ impl Spread {
             Spread::Table(t) => Some(t),
         }
     }
-}
-
-fn spatial<P>(t: &Tensor<P>) -> [isize; 3] {
-    [t.steps[2], t.steps[3], t.steps[4]]
 }
 
 fn target<T: Number>(ptr: *mut T, rs: isize, columns: &Spread) -> Target<'_, T> {
@@ -93,21 +92,67 @@ struct Application<'a, T> {
     grid: &'a Grid,
     /// Images, groups, and channels per group.
     counts: [usize; 3],
-    weights: &'a Weights<T>,
+    /// Rows of the filter per group.
+    rows: usize,
+    filter: &'a Filter<T>,
     x: Tensor<*const T>,
     y: Tensor<*mut T>,
-    /// The spatial index of the first output, and where the others lie from there.
+    /// The spatial index of the first output, and steps from there to the others.
     origin: [usize; 3],
-    columns: &'a Spread,
+    steps: [isize; 3],
     bias: Option<Tensor<*const T>>,
 }
 
 impl<T: Number> Application<'_, T> {
+    /// The filter as matrices.
+    fn weights(&self) -> Result<Weights<T>> {
+        let ([_, groups, channels], taps) = (self.counts, self.grid.taps.len());
+        // SAFETY: indices of the filter.
+        Weights::gather(groups, self.rows, channels * taps, |g, i, j| unsafe { self.filter.get(g, i, j / taps, j % taps) })
+    }
+
+    /// Does it by the kernels that there are for f32 alone, if this is f32 and they are better.
+    ///
+    /// # Safety
+    /// As [`Application::run`].
+    unsafe fn run_f32(&self) -> Option<Result<()>> {
+        // A 1x1 kernel multiplies the channels as they are.
+        if T::DTYPE != DType::F32 || self.grid.is_identity() {
+            return None;
+        }
+        let [images, groups, channels] = self.counts;
+        let as_f32 = |t: Tensor<*const T>| Tensor { ptr: t.ptr.cast::<f32>(), steps: t.steps };
+        let map = shifted::Application {
+            grid: self.grid,
+            images,
+            groups,
+            channels,
+            rows: self.rows,
+            filter: &self.filter.cast(),
+            x: as_f32(self.x),
+            y: Tensor { ptr: self.y.ptr.cast(), steps: self.y.steps },
+            origin: self.origin,
+            steps: self.steps,
+            bias: self.bias.map(as_f32),
+        };
+        // SAFETY: the caller's promise.
+        unsafe {
+            if let Some(winograd) = Winograd::new(&map).filter(|_| !precise()) {
+                match winograd.run() {
+                    Ok(false) => {}
+                    done => return Some(done.map(|_| ())),
+                }
+            }
+            Some(map.run())
+        }
+    }
+
     /// # Safety
     /// The tensors have the grid's sizes; `y` overlaps none of the others.
     unsafe fn run(&self) -> Result<()> {
-        let (grid, [images, groups, channels], weights) = (self.grid, self.counts, self.weights);
-        let size = Size { batches: images * groups, m: weights.rows, n: grid.positions(), k: weights.cols };
+        let (grid, [images, groups, channels]) = (self.grid, self.counts);
+        let size = Size { batches: images * groups, m: self.rows, n: grid.positions(), k: channels * grid.taps.len() };
+        let columns = &Spread::new(grid.result, self.steps);
         let image = |index: usize| Matrix {
             ptr: self.x.element(index / groups, index % groups * channels, [0; 3]),
             rs: self.x.steps[1],
@@ -116,8 +161,13 @@ impl<T: Number> Application<'_, T> {
         let target = |index: usize| {
             let first = index % groups * size.m;
             let bias = self.bias.map(|b| Matrix { ptr: b.element(first, 0, [0; 3]), rs: b.steps[0], cs: 0 });
-            Target { bias, ..target(self.y.element(index / groups, first, self.origin), self.y.steps[1], self.columns) }
+            Target { bias, ..target(self.y.element(index / groups, first, self.origin), self.y.steps[1], columns) }
         };
+        // SAFETY: the caller's promise.
+        if let Some(done) = unsafe { self.run_f32() } {
+            return done;
+        }
+        let weights = &self.weights()?;
         let steps = spatial(&self.x);
         if let Some(direct) = Direct::new(grid, channels, size.m, size.batches) {
             // SAFETY: the caller's promise; indices write disjoint parts of `y`.
@@ -156,14 +206,16 @@ pub(super) unsafe fn forward<T: Number>(
     let first = |d: usize, k: usize| (k * g.dilation[d]) as isize - g.padding[d] as isize;
     let at_taps = (0..taps).map(|t| index3(t, g.kernel)).map(|t| std::array::from_fn(|d| first(d, t[d])));
     let grid = Grid::new(at_taps, g.stride, g.image, g.result);
-    // SAFETY: indices of the weight.
-    let weights = Weights::gather(g.groups, g.o, g.c * taps, |group, o, i| unsafe {
-        w.read(group * g.o + o, i / taps, index3(i % taps, g.kernel))
-    })?;
-    let columns = &Spread::new(g.result, spatial(&y));
-    let (grid, weights, counts) = (&grid, &weights, [g.n, g.groups, g.c]);
+    let filter = Filter {
+        ptr: w.ptr,
+        group: g.o as isize * w.steps[0],
+        row: w.steps[0],
+        channel: w.steps[1],
+        taps: (0..taps).map(|t| at(&w.steps, 0, 0, index3(t, g.kernel))).collect(),
+    };
+    let (grid, filter, counts) = (&grid, &filter, [g.n, g.groups, g.c]);
     // SAFETY: the caller's promise.
-    unsafe { Application { grid, counts, weights, x, y, origin: [0; 3], columns, bias }.run() }
+    unsafe { Application { grid, counts, rows: g.o, filter, x, y, origin: [0; 3], steps: spatial(&y), bias }.run() }
 }
 
 /// Positions `stride * j + phase` of the image are read by the same taps for all `j`, at outputs a fixed distance from `j`: each phase
@@ -185,15 +237,18 @@ pub(super) unsafe fn input_grad<T: Number>(
         let size: [usize; 3] = std::array::from_fn(|d| (g.image[d] - phase[d]).div_ceil(g.stride[d]));
         let at_taps = taps.iter().map(|t| std::array::from_fn(|d| distance(d, t[d]) / g.stride[d] as isize));
         let grid = Grid::new(at_taps, [1; 3], g.result, size);
-        // SAFETY: indices of the weight.
-        let weights = Weights::gather(g.groups, g.c, g.o * taps.len(), |group, c, i| unsafe {
-            w.read(group * g.o + i / taps.len(), c, taps[i % taps.len()])
-        })?;
+        let filter = Filter {
+            ptr: w.ptr,
+            group: g.o as isize * w.steps[0],
+            row: w.steps[1],
+            channel: w.steps[0],
+            taps: taps.iter().map(|t| at(&w.steps, 0, 0, *t)).collect(),
+        };
         let steps = spatial(&out);
-        let columns = &Spread::new(size, std::array::from_fn(|d| steps[d] * g.stride[d] as isize));
-        let (grid, weights, counts) = (&grid, &weights, [g.n, g.groups, g.o]);
+        let steps = std::array::from_fn(|d| steps[d] * g.stride[d] as isize);
+        let (grid, filter, counts) = (&grid, &filter, [g.n, g.groups, g.o]);
         // SAFETY: the caller's promise; phases are disjoint.
-        unsafe { Application { grid, counts, weights, x: dy, y: out, origin: phase, columns, bias: None }.run()? };
+        unsafe { Application { grid, counts, rows: g.c, filter, x: dy, y: out, origin: phase, steps, bias: None }.run()? };
     }
     Ok(())
 }
@@ -211,6 +266,10 @@ pub(super) unsafe fn weight_grad<T: Number>(
     let at_taps = (0..taps).map(|t| index3(t, g.kernel)).map(|t| std::array::from_fn(|d| first(d, t[d])));
     let grid = Grid::new(at_taps, g.stride, g.image, g.result);
     let positions = grid.positions();
+    if T::DTYPE == DType::F32 && g.n * positions * g.o * g.c > 0 && (g.o > 2 || g.groups < 8) {
+        // SAFETY: the caller's promise.
+        return unsafe { weight_grad_f32(g, &grid, dy, x, out) };
+    }
     let columns = match Spread::new(g.kernel, spatial(&out)) {
         Spread::Even(step) => Spread::new([g.c, 1, taps], [out.steps[1], 0, step]),
         Spread::Table(offsets) => {
@@ -254,4 +313,35 @@ pub(super) unsafe fn weight_grad<T: Number>(
         // SAFETY: the caller's promise; parts are disjoint.
         unsafe { part.run(&gemm, &target(group)) }
     })
+}
+
+/// # Safety
+/// As [`weight_grad`], of f32.
+unsafe fn weight_grad_f32<T: Number>(
+    g: &Geometry,
+    grid: &Grid,
+    dy: Tensor<*const T>,
+    x: Tensor<*const T>,
+    out: Tensor<*mut T>,
+) -> Result<()> {
+    let as_f32 = |t: Tensor<*const T>| Tensor { ptr: t.ptr.cast::<f32>(), steps: t.steps };
+    let (mut dy, outputs, positions) = (as_f32(dy), g.groups * g.o, grid.positions());
+    let copy;
+    if dy.steps[4] != 1 && g.result[2] > 1 {
+        // SAFETY: indices of the gradient.
+        copy = Weights::gather(g.n, outputs, positions, |n, o, q| unsafe { dy.read(n, o, index3(q, g.result)) })?;
+        let [_, height, width] = g.result.map(|n| n as isize);
+        let steps = [(outputs * positions) as isize, positions as isize, height * width, width, 1];
+        dy = Tensor { ptr: copy.group(0).ptr, steps };
+    }
+    let to = Filter {
+        ptr: out.ptr.cast::<f32>().cast_const(),
+        group: g.o as isize * out.steps[0],
+        row: out.steps[0],
+        channel: out.steps[1],
+        taps: (0..g.taps()).map(|t| at(&out.steps, 0, 0, index3(t, g.kernel))).collect(),
+    };
+    let w = WeightGrad { grid, images: g.n, groups: g.groups, channels: g.c, rows: g.o, x: as_f32(x), dy, to: &to };
+    // SAFETY: the caller's promise.
+    unsafe { w.run() }
 }

@@ -21,6 +21,13 @@ pub(super) struct Grid {
     pub(super) result: [usize; 3],
 }
 
+impl Tap {
+    /// The image index that output index zero reads, per dimension; may lie outside.
+    pub(super) fn at(&self) -> [isize; 3] {
+        self.at
+    }
+}
+
 impl Grid {
     /// With a tap for each of `at`.
     pub(super) fn new(at: impl Iterator<Item = [isize; 3]>, stride: [usize; 3], image: [usize; 3], result: [usize; 3]) -> Grid {
@@ -41,12 +48,16 @@ impl Grid {
         self.taps.len() == 1 && self.taps[0].at == [0; 3] && self.stride == [1; 3] && self.image == self.result
     }
 
-    /// Offsets at which each tap's image lies in an image that is padded and cut into stride phases (see [`Padded`]).
+    /// See [`Padded`].
     pub(super) fn padded(&self) -> Padded {
+        self.padded_for(self.result)
+    }
+    /// What a box of `result` outputs needs of a [`Padded`] image; the first of its outputs is output zero.
+    pub(super) fn padded_for(&self, result: [usize; 3]) -> Padded {
         let bound = |d: usize, f: fn(isize, isize) -> isize| self.taps.iter().map(|t| t.at[d]).reduce(f).unwrap_or(0);
         let low: [isize; 3] = std::array::from_fn(|d| bound(d, isize::min));
         let reach = |d: usize| (bound(d, isize::max) - low[d]) as usize / self.stride[d];
-        let size: [usize; 3] = std::array::from_fn(|d| self.result[d] + reach(d));
+        let size: [usize; 3] = std::array::from_fn(|d| result[d] + reach(d));
         let mut phases: Vec<[isize; 3]> = Vec::new();
         let mut offsets = Vec::new();
         for t in &self.taps {
@@ -151,6 +162,10 @@ pub(super) struct Padded {
 }
 
 impl Padded {
+    /// The phases as "taps", a plane as "result".
+    pub(super) fn grid(&self) -> &Grid {
+        &self.grid
+    }
     /// Elements of one channel.
     pub(super) fn len(&self) -> usize {
         self.grid.taps.len() * self.grid.positions()

@@ -1,0 +1,296 @@
+//! Micro-kernels of f32 convolutions, and their run-time choice.
+//!
+//! All of them read the image side in place from padded channels ([`super::band`]): what a tap of a channel contributes to adjacent
+//! outputs lies adjacent, at an offset that is the same for all outputs.
+
+use super::wide::{Four, Wide};
+use super::winograd;
+use std::sync::OnceLock;
+
+/// Adjacent outputs of a tile that are stored: lanes `from..to` of register `register`, at `offset + lane * step`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Run {
+    pub(super) register: usize,
+    pub(super) from: usize,
+    pub(super) to: usize,
+    pub(super) offset: isize,
+}
+
+/// A few rows of weights times a few registers of positions.
+pub(super) struct Tile<'a> {
+    /// Weights: for every term one of each row, adjacent.
+    pub(super) a: *const f32,
+    /// Where each term's image element for lane zero lies from `base`.
+    pub(super) base: *const f32,
+    pub(super) offsets: &'a [isize],
+    /// First of the rows' biases and the step between them, if any.
+    pub(super) bias: Option<(*const f32, isize)>,
+    pub(super) y: *mut f32,
+    /// Step of `y` from row to row.
+    pub(super) rs: isize,
+    /// Step of `y` from lane to lane.
+    pub(super) step: isize,
+    /// By register, ascending.
+    pub(super) runs: &'a [Run],
+}
+
+/// A few (channel, tap) pairs times a few registers of output channels, summed over positions.
+pub(super) struct Outer<'a> {
+    /// Where each pair's image element for position zero lies from `base`.
+    pub(super) base: *const f32,
+    pub(super) offsets: &'a [isize],
+    /// Runs of adjacent positions: where their images start, and how many there are.
+    pub(super) rows: &'a [(isize, usize)],
+    /// Gradients: for every position of the runs one per output channel.
+    pub(super) dy: *const f32,
+    /// A register's width of sums for each pair, which are added to.
+    pub(super) sums: *mut f32,
+}
+
+type TileFn = unsafe fn(&Tile);
+type OuterFn = unsafe fn(&Outer);
+
+/// Registers that each width of tile has.
+const WIDTHS: [usize; 4] = [1, 2, 4, 8];
+
+/// The kernels of one instruction set.
+pub(super) struct Kernels {
+    /// Lanes of a register.
+    pub(super) lanes: usize,
+    /// `tiles[w][m - 1]` does `m` rows and `WIDTHS[w]` registers.
+    tiles: [&'static [TileFn]; 4],
+    /// `outers[v - 1][m - 1]` does `m` pairs and `v` registers.
+    outers: [&'static [OuterFn]; 2],
+    /// `(from, step, [rows, cols], to, ld)`: `to[c * ld + r] = from[r * step + c]`.
+    pub(super) transpose: unsafe fn(*const f32, isize, [usize; 2], *mut f32, usize),
+    pub(super) winograd: winograd::Stages,
+}
+
+impl Kernels {
+    /// Most rows of a tile.
+    pub(super) fn rows(&self) -> usize {
+        self.tiles[1].len()
+    }
+    /// Most registers of a tile with `rows` rows.
+    pub(super) fn registers(&self, rows: usize) -> usize {
+        (0..4).rev().find(|&w| rows <= self.tiles[w].len()).map_or(1, |w| WIDTHS[w])
+    }
+    /// The tile of `rows` rows and `registers` registers: a power of two, at most [`Kernels::registers`].
+    #[inline]
+    pub(super) fn tile(&self, rows: usize, registers: usize) -> TileFn {
+        self.tiles[registers.trailing_zeros() as usize][rows - 1]
+    }
+    /// Most pairs of [`Kernels::outer`].
+    pub(super) fn pairs(&self) -> usize {
+        self.outers[1].len()
+    }
+    /// The kernel for `pairs` pairs and `registers` registers (one or two) of output channels.
+    pub(super) fn outer(&self, pairs: usize, registers: usize) -> OuterFn {
+        self.outers[registers - 1][pairs - 1]
+    }
+}
+
+/// # Safety
+/// The processor has `V`'s instruction set. Everything that `t` names lies in memory; `y` overlaps none of it. There are `M` rows, and
+/// registers below `NV` in `runs`.
+#[inline(always)]
+unsafe fn tile<V: Wide, const M: usize, const NV: usize>(t: &Tile) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut sums = [[V::splat(0.0); NV]; M];
+        if let Some((bias, step)) = t.bias {
+            for i in 0..M {
+                sums[i] = [V::splat(*bias.offset(i as isize * step)); NV];
+            }
+        }
+        let mut a = t.a;
+        for &offset in t.offsets {
+            let b = t.base.offset(offset);
+            let mut x = [V::splat(0.0); NV];
+            for v in 0..NV {
+                x[v] = V::load(b.add(v * V::N));
+            }
+            for i in 0..M {
+                let y = V::splat(*a.add(i));
+                for v in 0..NV {
+                    sums[i][v] = y.mul_add(x[v], sums[i][v]);
+                }
+            }
+            a = a.add(M);
+        }
+        let mut runs = t.runs.iter();
+        let mut next = runs.next();
+        for v in 0..NV {
+            while let Some(run) = next.filter(|r| r.register == v) {
+                let y = t.y.wrapping_offset(run.offset);
+                for i in 0..M {
+                    let y = y.wrapping_offset(i as isize * t.rs);
+                    if t.step != 1 {
+                        let mut lanes = [0.0; 16];
+                        sums[i][v].store(lanes.as_mut_ptr());
+                        for l in run.from..run.to {
+                            *y.offset(l as isize * t.step) = lanes[l];
+                        }
+                    } else if run.to - run.from == V::N {
+                        sums[i][v].store(y);
+                    } else {
+                        sums[i][v].store_run(y, run.from, run.to);
+                    }
+                }
+                next = runs.next();
+            }
+        }
+    }
+}
+
+/// # Safety
+/// As [`tile`]: there are `M` pairs and `NV` registers.
+#[inline(always)]
+unsafe fn outer<V: Wide, const M: usize, const NV: usize>(t: &Outer) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut sums = [[V::splat(0.0); NV]; M];
+        for j in 0..M {
+            for v in 0..NV {
+                sums[j][v] = V::load(t.sums.add((j * NV + v) * V::N));
+            }
+        }
+        let offsets: &[isize; M] = t.offsets.try_into().expect("one offset per pair");
+        let mut d = t.dy;
+        for &(start, n) in t.rows {
+            let mut x = t.base.offset(start);
+            for _ in 0..n {
+                let mut y = [V::splat(0.0); NV];
+                for v in 0..NV {
+                    y[v] = V::load(d.add(v * V::N));
+                }
+                for j in 0..M {
+                    let x = V::splat(*x.offset(offsets[j]));
+                    for v in 0..NV {
+                        sums[j][v] = x.mul_add(y[v], sums[j][v]);
+                    }
+                }
+                d = d.add(NV * V::N);
+                x = x.add(1);
+            }
+        }
+        for j in 0..M {
+            for v in 0..NV {
+                sums[j][v].store(t.sums.add((j * NV + v) * V::N));
+            }
+        }
+    }
+}
+
+/// See [`Kernels::transpose`].
+///
+/// # Safety
+/// All these elements lie in memory; `to` overlaps nothing.
+#[inline(always)]
+unsafe fn transpose<V: Wide>(from: *const f32, step: isize, [rows, cols]: [usize; 2], to: *mut f32, ld: usize) {
+    // SAFETY: indices are within the sizes.
+    unsafe {
+        let (full_rows, full_cols) = (rows / V::N * V::N, cols / 4 * 4);
+        let mut pointers = [from; 16];
+        for r in (0..full_rows).step_by(V::N) {
+            for (l, p) in pointers.iter_mut().enumerate().take(V::N) {
+                *p = from.offset((r + l) as isize * step);
+            }
+            for c in (0..full_cols).step_by(4) {
+                for (j, x) in V::load_quads(&pointers[..V::N]).into_iter().enumerate() {
+                    x.store(to.add((c + j) * ld + r));
+                }
+                pointers.iter_mut().for_each(|p| *p = p.wrapping_add(4));
+            }
+        }
+        for r in 0..rows {
+            for c in if r < full_rows { full_cols } else { 0 }..cols {
+                *to.add(c * ld + r) = *from.offset(r as isize * step + c as isize);
+            }
+        }
+    }
+}
+
+/// Instantiates the kernels for a register type, each function compiled with the instruction set's features.
+macro_rules! kernels {
+    ($name:ident, [$($feature:literal)?], $v:ty, rows [$($m:literal)*], four [$($f:literal)*], eight [$($e:literal)*]) => {
+        static $name: Kernels = {
+            $(#[target_feature(enable = $feature)])?
+            unsafe fn tiles<const M: usize, const NV: usize>(t: &Tile) {
+                // SAFETY: the features are enabled here; the caller vouches for the rest.
+                unsafe { tile::<$v, M, NV>(t) }
+            }
+            $(#[target_feature(enable = $feature)])?
+            unsafe fn outers<const M: usize, const NV: usize>(t: &Outer) {
+                // SAFETY: as above.
+                unsafe { outer::<$v, M, NV>(t) }
+            }
+            $(#[target_feature(enable = $feature)])?
+            unsafe fn transposed(from: *const f32, step: isize, size: [usize; 2], to: *mut f32, ld: usize) {
+                // SAFETY: as above.
+                unsafe { transpose::<$v>(from, step, size, to, ld) }
+            }
+            $(#[target_feature(enable = $feature)])?
+            unsafe fn taps(t: &winograd::Taps) {
+                // SAFETY: as above.
+                unsafe { winograd::taps::<$v>(t) }
+            }
+            $(#[target_feature(enable = $feature)])?
+            unsafe fn input(t: &winograd::Input) {
+                // SAFETY: as above.
+                unsafe { winograd::input::<$v>(t) }
+            }
+            $(#[target_feature(enable = $feature)])?
+            unsafe fn output(t: &winograd::Output) -> bool {
+                // SAFETY: as above.
+                unsafe { winograd::output::<$v>(t) }
+            }
+            Kernels {
+                lanes: <$v>::N,
+                tiles: [&[$(tiles::<$m, 1>),*], &[$(tiles::<$m, 2>),*], &[$(tiles::<$f, 4>),*], &[$(tiles::<$e, 8>),*]],
+                outers: [&[$(outers::<$m, 1>),*], &[$(outers::<$m, 2>),*]],
+                transpose: transposed,
+                winograd: winograd::Stages { taps, input, output },
+            }
+        };
+    };
+}
+
+// As for matrix products: as many sums as registers, but for two or more of the image and one of the weights.
+kernels!(BASE, [], Four, rows [1 2 3 4], four [1 2], eight [1]);
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use super::*;
+    use std::arch::x86_64::*;
+    kernels!(AVX2, ["avx2,fma"], __m256, rows [1 2 3 4 5 6], four [1 2], eight [1]);
+    kernels!(AVX512, ["avx512f,avx512vl,avx512dq,avx512bw"], __m512,
+        rows [1 2 3 4 5 6 7 8 9 10 11 12 13 14], four [1 2 3 4 5 6], eight [1 2]);
+
+    /// Every table that this processor can run, the best first.
+    pub(super) fn all() -> impl Iterator<Item = &'static Kernels> {
+        let has = |features: [bool; 2]| features == [true, true];
+        let avx512 = has([
+            is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vl"),
+            is_x86_feature_detected!("avx512dq") && is_x86_feature_detected!("avx512bw"),
+        ])
+        .then_some(&AVX512);
+        let avx2 = has([is_x86_feature_detected!("avx2"), is_x86_feature_detected!("fma")]).then_some(&AVX2);
+        avx512.into_iter().chain(avx2).chain([&BASE])
+    }
+}
+
+/// Every table that this processor can run, the best first.
+#[cfg(target_arch = "x86_64")]
+pub(super) fn all() -> impl Iterator<Item = &'static Kernels> {
+    x86::all()
+}
+#[cfg(not(target_arch = "x86_64"))]
+pub(super) fn all() -> impl Iterator<Item = &'static Kernels> {
+    [&BASE].into_iter()
+}
+
+/// The best kernels of this processor.
+pub(super) fn kernels() -> &'static Kernels {
+    static CHOICE: OnceLock<&Kernels> = OnceLock::new();
+    CHOICE.get_or_init(|| all().next().expect("the baseline is always there"))
+}
