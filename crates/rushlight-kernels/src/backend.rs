@@ -283,6 +283,9 @@ pub enum WindowOp {
     AdaptiveAvgPool,
     /// The transposed map of AdaptiveAvgPool.
     AdaptiveAvgPoolBackward,
+    /// `ins = [elements, positions]`, both `[planes, n]`, `outs = [planes of some size]`: zero, plus each element at its i64 position in
+    /// its plane, in ascending order.
+    PutBack,
 }
 
 /// How elements are drawn; each reproduces PyTorch's CPU kernel, so the same generator state gives the same values.

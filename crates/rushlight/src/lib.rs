@@ -146,6 +146,7 @@ pub use op::{AsInts, AsTensor};
 pub use ops::indexing::Index;
 pub use promote::{can_cast, default_dtype, result_type, set_default_dtype};
 pub use random::{Generator, manual_seed};
+pub use rushlight_kernels::cpu::conv::{precise, set_precise};
 pub use rushlight_kernels::cpu::pool::{num_threads, set_num_threads};
 pub use rushlight_kernels::memory::{MemoryStats, empty_cache, memory_stats};
 pub use rushlight_kernels::{BinOp, DType, Dims, Element, Layout, Program, Scalar, Strides, TernOp, UnOp, bf16, f16};

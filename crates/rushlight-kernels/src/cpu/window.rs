@@ -12,10 +12,11 @@ mod tests;
 
 use crate::backend::*;
 use crate::cpu::pool;
-use crate::cpu::rows::{Compute, Shared, store};
+use crate::cpu::rows::{Compute, Dense, Shared, store};
 use crate::*;
-use average::Divisor;
+use average::{Average, Divisor};
 use axis::Axis;
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
 /// See [`Backend`].
 pub fn window(op: &WindowOp, ins: &[View], outs: &mut [ViewMut]) -> Result<()> {
@@ -36,10 +37,45 @@ pub fn window(op: &WindowOp, ins: &[View], outs: &mut [ViewMut]) -> Result<()> {
             let axes = axis::regular(&y.shape()[1..], &x.shape()[1..], shape)?;
             average_backward(x, &axes, Divisor::of(*count_include_pad, *divisor), y)
         }
+        WindowOp::PutBack => {
+            dispatch!(x.dtype, [I64 F16 BF16 F32 F64], T => put_back::<T>(x, ins[1], y),
+                else => Err(unsupported("max_pool_backward", x.dtype)))
+        }
         WindowOp::AdaptiveAvgPool => average(x, &axis::adaptive(&x.shape()[1..], &y.shape()[1..])?, Divisor::EachSide, y),
         WindowOp::AdaptiveAvgPoolBackward => {
             average_backward(x, &axis::adaptive(&y.shape()[1..], &x.shape()[1..])?, Divisor::EachSide, y)
         }
+    }
+}
+
+/// See [`WindowOp::PutBack`].
+fn put_back<T: Compute<Wide: Average>>(x: View, positions: View, y: &mut ViewMut) -> Result<()> {
+    let (x, positions) = (Dense::of::<T>(x)?, Dense::of::<i64>(positions)?);
+    let [planes, size] = *y.shape() else { return Err(Error::runtime("put_back: expected a result of planes")) };
+    let n = x.len().checked_div(planes).unwrap_or(0);
+    if positions.len() != x.len() || n * planes != x.len() {
+        return Err(Error::runtime("put_back: expected as many positions as elements, in as many planes as the result"));
+    }
+    let bad = AtomicI64::new(i64::MAX);
+    let sink = Sink::<T>::new(y);
+    pool::for_ranges(planes, (1 << 14) / (n + size).max(1), |range| {
+        let mut plane = vec![T::Wide::ZERO; size];
+        for number in range {
+            plane.fill(T::Wide::ZERO);
+            for (x, &at) in x[number * n..][..n].iter().zip(&positions[number * n..][..n]) {
+                match usize::try_from(at).ok().and_then(|at| plane.get_mut(at)) {
+                    Some(sum) => *sum += *x,
+                    None => bad.store(at, Relaxed),
+                }
+            }
+            let at = RowAt { plane: number, outer: 0, middle: 0 };
+            // SAFETY: a plane of the result, as one row of its last dimension, visited once.
+            unsafe { sink.put(at, &plane) };
+        }
+    });
+    match bad.into_inner() {
+        i64::MAX => Ok(()),
+        at => Err(Error::index(format!("index {at} is out of bounds for a plane of {size} elements"))),
     }
 }
 

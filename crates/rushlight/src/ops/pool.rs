@@ -6,7 +6,8 @@
 
 use super::*;
 use crate::autograd::{self, grad_fn, grad_fn_many};
-use rushlight_kernels::backend::{PoolShape, ScatterOp, WindowOp};
+use crate::op::Ints;
+use rushlight_kernels::backend::{PoolShape, WindowOp};
 
 ops![
     max_pool1d,
@@ -76,14 +77,10 @@ pub(super) fn pick_positions(x: &Tensor, index: &Tensor, n: usize) -> Result<Ten
 fn put_back(g: &Tensor, index: &Tensor, image: &[usize]) -> Result<Tensor> {
     let n = image.len();
     let numel = spatial(index, n).iter().product();
-    let ins = [planes(index, n, &[numel])?, planes(g, n, &[numel])?];
+    let ins = [planes(g, n, &[numel])?, planes(index, n, &[numel])?];
     let flat = Dims::from_slice(&[ins[0].layout.shape[0], image.iter().product()]);
-    let mut zero = Program::new();
-    let r = zero.constant(Scalar::Int(0), g.dtype());
-    zero.out(r);
     let mut y = storage::compute(Layout::contiguous(&flat), g.dtype(), &ins, |v, out| {
-        backend().pointwise(&zero, &[], std::slice::from_mut(out))?;
-        backend().scatter(ScatterOp::Add, 1, v[0], v[1], out)
+        backend().window(&WindowOp::PutBack, v, std::slice::from_mut(out))
     })?;
     y.layout = Layout::contiguous(&with_spatial(g, n, image));
     Tensor::from_data(y).with_grad([g], |s| {
@@ -472,6 +469,16 @@ pub(super) fn adaptive_sizes(name: &str, n: usize, x: &Tensor, given: &[i64]) ->
     Ok((0..n).map(|d| given[if given.len() == 1 { 0 } else { d }] as usize).collect())
 }
 
+/// A single average per channel is a mean, to PyTorch too.
+fn adaptive_avg(name: &str, n: usize, x: &Tensor, output_size: &[i64]) -> Result<Tensor> {
+    let sizes = adaptive_sizes(name, n, x, output_size)?;
+    if sizes.iter().all(|&n| n == 1) {
+        let dims: Ints = (1..=n as i64).map(|d| -d).collect();
+        return mean_dim(x, Some(&dims), true, None);
+    }
+    average(x, &Over::adaptive(), &sizes)
+}
+
 /// Returns averages of `input` `[n, c, l]` or `[c, l]`, `output_size` of them per channel: number `i` is over the elements from
 /// `floor(i * l / output_size)` up to `ceil((i + 1) * l / output_size)`.
 ///
@@ -479,7 +486,7 @@ pub(super) fn adaptive_sizes(name: &str, n: usize, x: &Tensor, given: &[i64]) ->
 #[op("(input, output_size)", nn, float_only, samples = ["T(2, 3, 6), 4", "T(3, 5), 1", "T(1, 2, 3), 7", "T(0, 2, 3), 2", "T(1, 2, 3), 0"],
     errors = [("T(4), 2", "adaptive_avg_pool1d(): Expected 2D or 3D tensor, but got [4]")])]
 pub fn adaptive_avg_pool1d(x: &Tensor, output_size: &[i64]) -> Result<Tensor> {
-    average(x, &Over::adaptive(), &adaptive_sizes("adaptive_avg_pool1d", 1, x, output_size)?)
+    adaptive_avg("adaptive_avg_pool1d", 1, x, output_size)
 }
 
 /// Returns averages of `input` `[n, c, h, w]` or `[c, h, w]`, a plane of size `output_size` per channel. Windows are as for
@@ -492,7 +499,7 @@ pub fn adaptive_avg_pool1d(x: &Tensor, output_size: &[i64]) -> Result<Tensor> {
         ("T(1, 4, 4), -2", "elements of output_size must be greater than or equal to 0"),
         ("T(1, 4, 4), [2, 2, 2]", "output_size must be 2")])]
 pub fn adaptive_avg_pool2d(x: &Tensor, output_size: &[i64]) -> Result<Tensor> {
-    average(x, &Over::adaptive(), &adaptive_sizes("adaptive_avg_pool2d", 2, x, output_size)?)
+    adaptive_avg("adaptive_avg_pool2d", 2, x, output_size)
 }
 
 /// Returns averages of `input` `[n, c, d, h, w]` or `[c, d, h, w]`, `output_size` of them per channel. Windows are as for
@@ -502,5 +509,5 @@ pub fn adaptive_avg_pool2d(x: &Tensor, output_size: &[i64]) -> Result<Tensor> {
 #[op("(input, output_size)", nn, float_only, samples = ["T(1, 2, 3, 2, 4), [2, 1, 3]", "T(1, 3, 2, 2), 1"],
     errors = [("T(4), 2", "adaptive_avg_pool3d(): Expected 4D or 5D tensor, but got [4]")])]
 pub fn adaptive_avg_pool3d(x: &Tensor, output_size: &[i64]) -> Result<Tensor> {
-    average(x, &Over::adaptive(), &adaptive_sizes("adaptive_avg_pool3d", 3, x, output_size)?)
+    adaptive_avg("adaptive_avg_pool3d", 3, x, output_size)
 }

@@ -89,7 +89,8 @@ impl Boxes {
                 unsafe {
                     if inside && x0 < x1 {
                         zero(to, x0);
-                        let from = channel.offset(iz * steps[0] + iy * steps[1] + (first[2] + x0 as isize * stride[2]) * steps[2]);
+                        let from =
+                            channel.offset(iz * steps[0] + iy * steps[1] + (first[2] + x0 as isize * stride[2]) * steps[2]);
                         copy(from, x1 - x0, steps[2] * stride[2], to.add(x0));
                         zero(to.add(x1), width - x1);
                     } else {

@@ -5,6 +5,7 @@
 
 use super::wide::{Four, Wide};
 use super::winograd;
+use std::mem::MaybeUninit;
 use std::sync::OnceLock;
 
 /// Adjacent outputs of a tile that are stored: lanes `from..to` of register `register`, at `offset + lane * step`.
@@ -118,26 +119,27 @@ unsafe fn tile<V: Wide, const M: usize, const NV: usize>(t: &Tile) {
             }
             a = a.add(M);
         }
-        let mut runs = t.runs.iter();
-        let mut next = runs.next();
-        for v in 0..NV {
-            while let Some(run) = next.filter(|r| r.register == v) {
-                let y = t.y.wrapping_offset(run.offset);
-                for i in 0..M {
-                    let y = y.wrapping_offset(i as isize * t.rs);
-                    if t.step != 1 {
-                        let mut lanes = [0.0; 16];
-                        sums[i][v].store(lanes.as_mut_ptr());
-                        for l in run.from..run.to {
-                            *y.offset(l as isize * t.step) = lanes[l];
-                        }
-                    } else if run.to - run.from == V::N {
-                        sums[i][v].store(y);
-                    } else {
-                        sums[i][v].store_run(y, run.from, run.to);
+        // Runs pick registers at run time: from memory, or else all of the sums would have lived there.
+        let mut stored = MaybeUninit::<[[[f32; 16]; NV]; M]>::uninit();
+        let stored = stored.as_mut_ptr();
+        for i in 0..M {
+            for v in 0..NV {
+                sums[i][v].store((&raw mut (*stored)[i][v]).cast());
+            }
+        }
+        for run in t.runs {
+            let y = t.y.wrapping_offset(run.offset);
+            for i in 0..M {
+                let (y, lanes) = (y.wrapping_offset(i as isize * t.rs), (&raw const (*stored)[i][run.register]).cast::<f32>());
+                if t.step != 1 {
+                    for l in run.from..run.to {
+                        *y.offset(l as isize * t.step) = *lanes.add(l);
                     }
+                } else if run.to - run.from == V::N {
+                    V::load(lanes).store(y);
+                } else {
+                    V::load(lanes).store_run(y, run.from, run.to);
                 }
-                next = runs.next();
             }
         }
     }
@@ -197,8 +199,9 @@ unsafe fn transpose<V: Wide>(from: *const f32, step: isize, [rows, cols]: [usize
                 *p = from.offset((r + l) as isize * step);
             }
             for c in (0..full_cols).step_by(4) {
-                for (j, x) in V::load_quads(&pointers[..V::N]).into_iter().enumerate() {
-                    x.store(to.add((c + j) * ld + r));
+                let quads = V::load_quads(&pointers[..V::N]);
+                for j in 0..4 {
+                    quads[j].store(to.add((c + j) * ld + r));
                 }
                 pointers.iter_mut().for_each(|p| *p = p.wrapping_add(4));
             }

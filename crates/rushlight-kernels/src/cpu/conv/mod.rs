@@ -1,7 +1,10 @@
 //! Convolutions.
 //!
-//! All three maps are matrix products whose image side is laid out a panel at a time from wherever the image lies (`windows`), for any
-//! layout, stride, padding, dilation and number of groups; depthwise ones skip the product (`direct`).
+//! All three maps are matrix products whose image side is laid out a panel at a time from wherever the image lies (`windows`, `product`),
+//! for any type, layout, stride, padding, dilation and number of groups; depthwise ones skip the product (`direct`).
+//!
+//! For f32 there are better ways: products that read padded parts of the image (`band`) in place (`shifted`, and `outer` for weights), and
+//! Winograd's algorithm for 3x3 kernels (`winograd`); their micro-kernels are in `kernel`, written once for all `wide` registers.
 
 mod band;
 mod direct;
@@ -37,6 +40,10 @@ unsafe impl<P> Send for Tensor<P> {}
 unsafe impl<P> Sync for Tensor<P> {}
 
 impl<T: Copy> Tensor<*const T> {
+    /// The same of another type, which this one is by another name.
+    fn cast<U>(self) -> Tensor<*const U> {
+        Tensor { ptr: self.ptr.cast(), steps: self.steps }
+    }
     /// Where an element lies.
     fn element(&self, a: usize, b: usize, i: [usize; 3]) -> *const T {
         self.ptr.wrapping_offset(at(&self.steps, a, b, i))
@@ -50,6 +57,10 @@ impl<T: Copy> Tensor<*const T> {
 }
 
 impl<T: Copy> Tensor<*mut T> {
+    /// As for a view that is read.
+    fn cast<U>(self) -> Tensor<*mut U> {
+        Tensor { ptr: self.ptr.cast(), steps: self.steps }
+    }
     /// Where an element lies.
     fn element(&self, a: usize, b: usize, i: [usize; 3]) -> *mut T {
         self.ptr.wrapping_offset(at(&self.steps, a, b, i))

@@ -6,10 +6,9 @@
 use super::direct::Direct;
 use super::geometry::{Geometry, at, index3};
 use super::outer::WeightGrad;
-use super::shifted::{self, Filter};
-use super::winograd::Winograd;
-use super::{Tensor, precise, spatial};
+use super::shifted::{self, Filter, Phase};
 use super::windows::{Grid, Transposed, Windows};
+use super::{Tensor, spatial};
 use crate::cpu::matmul::{Acc, Gemm, Matrix, Number, Right, Size, Strided, Target, run, scratch, try_run};
 use crate::cpu::pool;
 use crate::{Buffer, DType, Result};
@@ -111,42 +110,6 @@ impl<T: Number> Application<'_, T> {
         Weights::gather(groups, self.rows, channels * taps, |g, i, j| unsafe { self.filter.get(g, i, j / taps, j % taps) })
     }
 
-    /// Does it by the kernels that there are for f32 alone, if this is f32 and they are better.
-    ///
-    /// # Safety
-    /// As [`Application::run`].
-    unsafe fn run_f32(&self) -> Option<Result<()>> {
-        // A 1x1 kernel multiplies the channels as they are.
-        if T::DTYPE != DType::F32 || self.grid.is_identity() {
-            return None;
-        }
-        let [images, groups, channels] = self.counts;
-        let as_f32 = |t: Tensor<*const T>| Tensor { ptr: t.ptr.cast::<f32>(), steps: t.steps };
-        let map = shifted::Application {
-            grid: self.grid,
-            images,
-            groups,
-            channels,
-            rows: self.rows,
-            filter: &self.filter.cast(),
-            x: as_f32(self.x),
-            y: Tensor { ptr: self.y.ptr.cast(), steps: self.y.steps },
-            origin: self.origin,
-            steps: self.steps,
-            bias: self.bias.map(as_f32),
-        };
-        // SAFETY: the caller's promise.
-        unsafe {
-            if let Some(winograd) = Winograd::new(&map).filter(|_| !precise()) {
-                match winograd.run() {
-                    Ok(false) => {}
-                    done => return Some(done.map(|_| ())),
-                }
-            }
-            Some(map.run())
-        }
-    }
-
     /// # Safety
     /// The tensors have the grid's sizes; `y` overlaps none of the others.
     unsafe fn run(&self) -> Result<()> {
@@ -163,10 +126,6 @@ impl<T: Number> Application<'_, T> {
             let bias = self.bias.map(|b| Matrix { ptr: b.element(first, 0, [0; 3]), rs: b.steps[0], cs: 0 });
             Target { bias, ..target(self.y.element(index / groups, first, self.origin), self.y.steps[1], columns) }
         };
-        // SAFETY: the caller's promise.
-        if let Some(done) = unsafe { self.run_f32() } {
-            return done;
-        }
         let weights = &self.weights()?;
         let steps = spatial(&self.x);
         if let Some(direct) = Direct::new(grid, channels, size.m, size.batches) {
@@ -213,9 +172,24 @@ pub(super) unsafe fn forward<T: Number>(
         channel: w.steps[1],
         taps: (0..taps).map(|t| at(&w.steps, 0, 0, index3(t, g.kernel))).collect(),
     };
+    if in_place_is_better::<T>(&grid) {
+        let taps = (0..taps).collect();
+        let phases = &[Phase { filter: filter.cast(), taps, origin: [0; 3], size: g.result }];
+        let steps = spatial(&y);
+        let (x, y, bias) = (x.cast(), y.cast(), bias.map(|b| b.cast()));
+        let (images, groups, channels, rows) = (g.n, g.groups, g.c, g.o);
+        // SAFETY: the caller's promise; all tensors are of f32.
+        return unsafe { shifted::Application { grid: &grid, images, groups, channels, rows, phases, x, y, steps, bias }.run() };
+    }
     let (grid, filter, counts) = (&grid, &filter, [g.n, g.groups, g.c]);
     // SAFETY: the caller's promise.
     unsafe { Application { grid, counts, rows: g.o, filter, x, y, origin: [0; 3], steps: spatial(&y), bias }.run() }
+}
+
+/// Whether there are kernels for this type that read images in place, and they are better than a product: a 1x1 kernel multiplies the
+/// channels as they are.
+fn in_place_is_better<T: Number>(grid: &Grid) -> bool {
+    T::DTYPE == DType::F32 && !grid.is_identity()
 }
 
 /// Positions `stride * j + phase` of the image are read by the same taps for all `j`, at outputs a fixed distance from `j`: each phase
@@ -230,13 +204,15 @@ pub(super) unsafe fn input_grad<T: Number>(
     out: Tensor<*mut T>,
 ) -> Result<()> {
     let phases: [usize; 3] = std::array::from_fn(|d| g.stride[d].min(g.image[d]));
-    for phase in (0..phases.iter().product()).map(|i| index3(i, phases)) {
-        let distance = |d: usize, k: usize| (phase[d] + g.padding[d]) as isize - (k * g.dilation[d]) as isize;
+    let steps = spatial(&out);
+    let steps: [isize; 3] = std::array::from_fn(|d| steps[d] * g.stride[d] as isize);
+    let mut ats: Vec<[isize; 3]> = Vec::new();
+    let mut all: Vec<(Filter<T>, Phase)> = Vec::new();
+    for origin in (0..phases.iter().product()).map(|i| index3(i, phases)) {
+        let distance = |d: usize, k: usize| (origin[d] + g.padding[d]) as isize - (k * g.dilation[d]) as isize;
         let reads = |t: &[usize; 3]| (0..3).all(|d| distance(d, t[d]) % g.stride[d] as isize == 0);
         let taps: Vec<[usize; 3]> = (0..g.taps()).map(|t| index3(t, g.kernel)).filter(reads).collect();
-        let size: [usize; 3] = std::array::from_fn(|d| (g.image[d] - phase[d]).div_ceil(g.stride[d]));
-        let at_taps = taps.iter().map(|t| std::array::from_fn(|d| distance(d, t[d]) / g.stride[d] as isize));
-        let grid = Grid::new(at_taps, [1; 3], g.result, size);
+        let size = std::array::from_fn(|d| (g.image[d] - origin[d]).div_ceil(g.stride[d]));
         let filter = Filter {
             ptr: w.ptr,
             group: g.o as isize * w.steps[0],
@@ -244,11 +220,25 @@ pub(super) unsafe fn input_grad<T: Number>(
             channel: w.steps[0],
             taps: taps.iter().map(|t| at(&w.steps, 0, 0, *t)).collect(),
         };
-        let steps = spatial(&out);
-        let steps = std::array::from_fn(|d| steps[d] * g.stride[d] as isize);
-        let (grid, filter, counts) = (&grid, &filter, [g.n, g.groups, g.o]);
+        let phase = Phase { filter: filter.cast(), taps: (ats.len()..ats.len() + taps.len()).collect(), origin, size };
+        ats.extend(taps.iter().map(|t| -> [isize; 3] { std::array::from_fn(|d| distance(d, t[d]) / g.stride[d] as isize) }));
+        all.push((filter, phase));
+    }
+    // The first phase is the largest.
+    let Some(size) = all.first().map(|(_, phase)| phase.size) else { return Ok(()) };
+    let grid = Grid::new(ats.iter().copied(), [1; 3], g.result, size);
+    if all.len() > 1 && T::DTYPE == DType::F32 || in_place_is_better::<T>(&grid) {
+        let phases: Vec<Phase> = all.into_iter().map(|(_, phase)| phase).collect();
+        let (x, y, images, groups, channels, rows) = (dy.cast(), out.cast(), g.n, g.groups, g.o, g.c);
+        let (grid, phases, bias) = (&grid, &phases[..], None);
+        // SAFETY: the caller's promise; all tensors are of f32.
+        return unsafe { shifted::Application { grid, images, groups, channels, rows, phases, x, y, steps, bias }.run() };
+    }
+    for (filter, phase) in &all {
+        let grid = Grid::new(phase.taps.iter().map(|&t| ats[t]), [1; 3], g.result, phase.size);
+        let (grid, counts, origin) = (&grid, [g.n, g.groups, g.o], phase.origin);
         // SAFETY: the caller's promise; phases are disjoint.
-        unsafe { Application { grid, counts, rows: g.c, filter, x: dy, y: out, origin: phase, steps, bias: None }.run()? };
+        unsafe { Application { grid, counts, rows: g.c, filter, x: dy, y: out, origin, steps, bias: None }.run()? };
     }
     Ok(())
 }
@@ -324,8 +314,7 @@ unsafe fn weight_grad_f32<T: Number>(
     x: Tensor<*const T>,
     out: Tensor<*mut T>,
 ) -> Result<()> {
-    let as_f32 = |t: Tensor<*const T>| Tensor { ptr: t.ptr.cast::<f32>(), steps: t.steps };
-    let (mut dy, outputs, positions) = (as_f32(dy), g.groups * g.o, grid.positions());
+    let (mut dy, outputs, positions) = (dy.cast::<f32>(), g.groups * g.o, grid.positions());
     let copy;
     if dy.steps[4] != 1 && g.result[2] > 1 {
         // SAFETY: indices of the gradient.
@@ -341,7 +330,7 @@ unsafe fn weight_grad_f32<T: Number>(
         channel: out.steps[1],
         taps: (0..g.taps()).map(|t| at(&out.steps, 0, 0, index3(t, g.kernel))).collect(),
     };
-    let w = WeightGrad { grid, images: g.n, groups: g.groups, channels: g.c, rows: g.o, x: as_f32(x), dy, to: &to };
+    let w = WeightGrad { grid, images: g.n, groups: g.groups, channels: g.c, rows: g.o, x: x.cast(), dy, to: &to };
     // SAFETY: the caller's promise.
     unsafe { w.run() }
 }

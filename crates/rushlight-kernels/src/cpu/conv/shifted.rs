@@ -1,13 +1,15 @@
 //! f32 convolutions as matrix products that read the image in place: padded channels lie in scratch memory (see [`super::band`]), each
 //! (channel, tap) is the same memory at another offset, and tiles of the result go straight to where they belong.
 
-use super::Tensor;
 use super::band::{Boxes, Part};
 use super::kernel::{Kernels, Run, Tile, kernels};
 use super::windows::Grid;
+use super::winograd::Winograd;
+use super::{Tensor, precise, spatial};
 use crate::cpu::matmul::{scratch, try_run};
 use crate::cpu::pool;
 use crate::{Buffer, Result};
+use std::ops::Range;
 
 /// Where the weights of a map lie: row `i`, channel `c`, tap `t` of group `g` is at `g * group + i * row + c * channel + taps[t]`.
 pub(super) struct Filter<T> {
@@ -40,21 +42,31 @@ impl<T: Copy> Filter<T> {
     }
 }
 
-/// For every image of a batch and every group of channels: `y = filter @ windows + bias`.
+/// For every image of a batch and every group of channels: `y = filter @ windows + bias`, in one or several phases.
 pub(super) struct Application<'a> {
+    /// The taps of all phases; its result is as large as the largest of theirs.
     pub(super) grid: &'a Grid,
     pub(super) images: usize,
     pub(super) groups: usize,
     /// Channels of the image, and rows of the filter, per group.
     pub(super) channels: usize,
     pub(super) rows: usize,
-    pub(super) filter: &'a Filter<f32>,
+    pub(super) phases: &'a [Phase],
     pub(super) x: Tensor<*const f32>,
     pub(super) y: Tensor<*mut f32>,
-    /// Where the first output lies in `y`, and steps to the others.
-    pub(super) origin: [usize; 3],
+    /// Steps in `y` from output to output of a phase.
     pub(super) steps: [isize; 3],
     pub(super) bias: Option<Tensor<*const f32>>,
+}
+
+/// Outputs that are made by the same taps.
+pub(super) struct Phase {
+    pub(super) filter: Filter<f32>,
+    /// The filter's taps among the grid's.
+    pub(super) taps: Vec<usize>,
+    /// Where the first output lies in `y`, and how many there are.
+    pub(super) origin: [usize; 3],
+    pub(super) size: [usize; 3],
 }
 
 /// Elements of padded channels: a quarter of L2.
@@ -108,7 +120,7 @@ impl Strips {
     }
 }
 
-/// What all parts share.
+/// What all parts of a phase share.
 struct Plan {
     kernels: &'static Kernels,
     strips: Strips,
@@ -128,7 +140,7 @@ struct Column {
     start: usize,
     registers: usize,
     /// Which of the runs.
-    runs: std::ops::Range<usize>,
+    runs: Range<usize>,
 }
 
 impl Columns {
@@ -162,20 +174,44 @@ impl Columns {
 }
 
 impl Application<'_> {
+    /// By whatever way is best.
+    ///
     /// # Safety
     /// The tensors have the grid's sizes; `y` overlaps none of the others.
     pub(super) unsafe fn run(&self) -> Result<()> {
+        if let Some(winograd) = Winograd::new(self).filter(|_| !precise()) {
+            // SAFETY: the caller's promise.
+            match unsafe { winograd.run() } {
+                Ok(false) => {}
+                done => return done.map(|_| ()),
+            }
+        }
+        // SAFETY: the caller's promise.
+        unsafe { self.directly() }
+    }
+
+    /// # Safety
+    /// As [`Application::run`].
+    unsafe fn directly(&self) -> Result<()> {
         let kernels = kernels();
         let terms = self.channels * self.grid.taps.len();
         let units = self.images * self.groups;
         if units * self.rows * self.grid.positions() == 0 {
             return Ok(());
         }
-        // SAFETY: the caller's promise.
-        let strips = unsafe { Strips::pack(kernels, self.filter, self.groups, self.rows, self.channels)? };
         let work = self.rows.saturating_mul(self.grid.positions()).saturating_mul(terms.max(1));
         let enough = work.saturating_mul(units).div_ceil(GRAIN).min(TASKS);
         let boxes = Boxes::new(self.grid, BAND / self.channels.max(1), usize::MAX, enough.div_ceil(units));
+        let all = boxes.offsets(self.channels);
+        let plans = self.phases.iter().map(|phase| {
+            let of_channel = |of: &[isize]| phase.taps.iter().map(|&t| of[t]).collect::<Vec<isize>>();
+            let offsets = all.chunks_exact(self.grid.taps.len().max(1)).flat_map(of_channel).collect();
+            // SAFETY: the caller's promise.
+            let strips = unsafe { Strips::pack(kernels, &phase.filter, self.groups, self.rows, self.channels)? };
+            Ok(Plan { kernels, strips, offsets })
+        });
+        let plans = plans.collect::<Result<Vec<Plan>>>()?;
+        let Some(Plan { strips, .. }) = plans.first() else { return Ok(()) };
         let parts = units * boxes.count();
         let grain = (GRAIN / (work / boxes.count()).max(1)).clamp(1, parts.div_ceil(enough));
         // Few parts with many rows are cut between strips too.
@@ -183,37 +219,53 @@ impl Application<'_> {
         let slices = strips.count().div_ceil(slice);
         let registers = kernels.registers(strips.height);
         let slack = registers * kernels.lanes;
-        let plan = Plan { kernels, strips, offsets: boxes.offsets(self.channels) };
         try_run(parts.div_ceil(grain) * slices, |task| {
             let room = scratch::<f32>(self.channels * boxes.len() + slack)?;
             let band = room.as_ptr().cast::<f32>();
-            let mut columns: Option<Columns> = None;
+            let mut columns: Vec<Option<Columns>> = self.phases.iter().map(|_| None).collect();
             let (first, task) = (task % slices * slice, task / slices);
             for i in task * grain..((task + 1) * grain).min(parts) {
                 let (unit, part) = (i / boxes.count(), boxes.part(i % boxes.count()));
-                let columns = match columns.take().filter(|c| c.size == part.size) {
-                    Some(same) => columns.insert(same),
-                    None => columns.insert(Columns::new(&boxes, part.size, self.steps, registers, kernels.lanes)),
-                };
                 // SAFETY: the caller's promise; the scratch holds the channels, and a tile of slack that is read but not used.
                 unsafe {
                     for c in 0..self.channels {
                         let channel = self.x.element(unit / self.groups, unit % self.groups * self.channels + c, [0; 3]);
-                        boxes.fill(&part, channel, super::spatial(&self.x), band.add(c * boxes.len()));
+                        boxes.fill(&part, channel, spatial(&self.x), band.add(c * boxes.len()));
                     }
                     band.add(self.channels * boxes.len()).write_bytes(0, slack);
-                    self.tiles(&plan, first..(first + slice).min(plan.strips.count()), unit, &part, columns, band);
+                }
+                for ((phase, plan), columns) in self.phases.iter().zip(&plans).zip(&mut columns) {
+                    let size = std::array::from_fn(|d| part.size[d].min(phase.size[d].saturating_sub(part.origin[d])));
+                    if size.contains(&0) {
+                        continue;
+                    }
+                    let columns = match columns.take().filter(|c| c.size == size) {
+                        Some(same) => columns.insert(same),
+                        None => columns.insert(Columns::new(&boxes, size, self.steps, registers, kernels.lanes)),
+                    };
+                    let strips = first..(first + slice).min(plan.strips.count());
+                    // SAFETY: as above.
+                    unsafe { self.tiles(phase, plan, strips, unit, &part, columns, band) };
                 }
             }
             Ok(())
         })
     }
 
-    /// The tiles of one part, for some strips.
+    /// The tiles of one phase of a part, for some strips.
     ///
     /// # Safety
     /// As [`Application::run`]; `band` holds the part's channels.
-    unsafe fn tiles(&self, plan: &Plan, of: std::ops::Range<usize>, unit: usize, part: &Part, columns: &Columns, band: *const f32) {
+    unsafe fn tiles(
+        &self,
+        phase: &Phase,
+        plan: &Plan,
+        of: Range<usize>,
+        unit: usize,
+        part: &Part,
+        columns: &Columns,
+        band: *const f32,
+    ) {
         let (image, group) = (unit / self.groups, unit % self.groups);
         let shift: isize = (0..3).map(|d| part.origin[d] as isize * self.steps[d]).sum();
         let strips = &plan.strips;
@@ -225,7 +277,7 @@ impl Application<'_> {
                     base: band.wrapping_add(column.start),
                     offsets: &plan.offsets,
                     bias: self.bias.map(|b| (b.element(row, 0, [0; 3]), b.steps[0])),
-                    y: self.y.element(image, row, self.origin).wrapping_offset(shift),
+                    y: self.y.element(image, row, phase.origin).wrapping_offset(shift),
                     rs: self.y.steps[1],
                     step: self.steps[2],
                     runs: &columns.runs[column.runs.clone()],

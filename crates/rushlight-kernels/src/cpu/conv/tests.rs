@@ -41,6 +41,23 @@ const CASES: &[Case] = &[
     case(2, [12, 70, 1], &[[9, 4, 2, 1, 1], [10, 4, 2, 1, 1]]),
 ];
 
+/// Where Winograd's algorithm is chosen for the convolution and its transpose: one tile and many, edges, groups, asymmetry.
+const WINOGRAD: &[Case] = &[
+    case(32, [16, 16, 1], &[[4, 3, 1, 1, 1], [4, 3, 1, 1, 1]]),
+    case(3, [33, 47, 1], &[[31, 3, 1, 1, 1], [18, 3, 1, 0, 1]]),
+    case(1, [32, 32, 1], &[[40, 3, 1, 2, 1], [45, 3, 1, 2, 1]]),
+    case(9, [16, 30, 3], &[[14, 3, 1, 1, 1], [14, 3, 1, 1, 1]]),
+    case(2, [160, 20, 1], &[[29, 3, 1, 0, 1], [60, 3, 1, 1, 1]]),
+];
+
+/// Holds the switch of [`set_precise`] for a test.
+fn precisely(on: bool) -> std::sync::MutexGuard<'static, ()> {
+    static SWITCH: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let guard = SWITCH.lock().unwrap_or_else(|e| e.into_inner());
+    set_precise(on);
+    guard
+}
+
 impl Case {
     fn shape(&self) -> ConvShape {
         let list = |i: usize| self.spatial.iter().map(|s| s[i]).collect();
@@ -130,7 +147,7 @@ impl Sample {
 /// All three maps by the kernels and by the definition.
 fn compare<T: crate::cpu::matmul::Number>(case: &Case, ways: [usize; 3], label: &str) {
     // Winograd's algorithm divides; it has tests of its own.
-    set_precise(true);
+    let _precise = precisely(true);
     let [xs, ws, ys] = case.shapes();
     let make = |seed: u64| {
         [Sample::new::<T>(&xs, ways[0], seed), Sample::new::<T>(&ws, ways[1], seed + 1), Sample::new::<T>(&ys, ways[2], seed + 2)]
@@ -186,7 +203,7 @@ fn every_dtype_agrees_with_the_definition() {
 /// The definitions against known values, and against each other: `<conv(x, w), g> = <x, input_grad> = <w, weight_grad>`.
 #[test]
 fn the_definitions_are_transposes_of_each_other() {
-    set_precise(true);
+    let _precise = precisely(true);
     let dot = |a: &Sample, b: &Sample| -> i64 {
         let get = |s: &Sample, i: usize| unsafe { *s.buffer.as_ptr().cast::<i64>().add(s.layout.position(i)) };
         (0..a.layout.numel()).map(|i| get(a, i) * get(b, i)).sum()
@@ -206,7 +223,8 @@ fn the_definitions_are_transposes_of_each_other() {
 
 #[test]
 fn bits_do_not_depend_on_the_number_of_threads() {
-    for case in CASES {
+    let _precise = precisely(false);
+    for case in CASES.iter().chain(WINOGRAD) {
         let [xs, ws, ys] = case.shapes();
         // Values whose sums round differently in every order.
         let sample = |shape: &[usize], seed| {
@@ -232,6 +250,73 @@ fn bits_do_not_depend_on_the_number_of_threads() {
         assert!(results[0] == results[1] && results[0] == results[2], "{xs:?} {ws:?}");
     }
     set_num_threads(2);
+}
+
+/// A tensor of values in [-1, 1), in both types.
+fn uniform(shape: &[usize], seed: u64) -> [Sample; 2] {
+    let (single, double) = (Sample::new::<f32>(shape, 0, 1), Sample::new::<f64>(shape, 0, 1));
+    let mut state = seed;
+    for i in 0..single.layout.numel() {
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        let x = (state >> 40) as f32 / (1 << 23) as f32 - 1.0;
+        // SAFETY: elements of buffers of this test's own.
+        unsafe {
+            *single.buffer.as_ptr().cast::<f32>().add(i) = x;
+            *double.buffer.as_ptr().cast::<f64>().add(i) = x as f64;
+        }
+    }
+    [single, double]
+}
+
+#[test]
+fn winograd_is_within_its_bound() {
+    let _precise = precisely(false);
+    for case in WINOGRAD {
+        let [xs, ws, ys] = case.shapes();
+        let ([x, x64], [w, w64], [dy, dy64]) = (uniform(&xs, 1), uniform(&ws, 2), uniform(&ys, 3));
+        let [b, b64] = uniform(&ws[..1], 4);
+        let [y, dx] = [Sample::new::<f32>(&ys, 0, 1), Sample::new::<f32>(&xs, 0, 1)];
+        let [y64, dx64] = [Sample::new::<f64>(&ys, 0, 1), Sample::new::<f64>(&xs, 0, 1)];
+        let shape = case.shape();
+        conv(x.view(), w.view(), Some(b.view()), &shape, &mut y.view_mut()).unwrap();
+        conv_input_grad(dy.view(), w.view(), &shape, &mut dx.view_mut()).unwrap();
+        let (g, [sx, sw, sy]) = Geometry::new(&x.layout, &w.layout, &y.layout, &shape).unwrap();
+        // SAFETY: as in `compare`.
+        unsafe {
+            let bias = Some(b64.tensor([1, 0, 0, 0, 0]));
+            naive::forward::<f64>(&g, x64.tensor(sx), w64.tensor(sw), bias, y64.tensor_mut(sy));
+            naive::input_grad::<f64>(&g, dy64.tensor(sy), w64.tensor(sw), dx64.tensor_mut(sx));
+        }
+        for (fast, right) in [(&y, &y64), (&dx, &dx64)] {
+            let (fast, right) = (fast.view(), right.view());
+            let (fast, right) = (fast.as_slice::<f32>().unwrap(), right.as_slice::<f64>().unwrap());
+            let largest = right.iter().fold(0.0, |m: f64, x| m.max(x.abs()));
+            let error = fast.iter().zip(right).fold(0.0, |m: f64, (a, b)| m.max((*a as f64 - b).abs()));
+            assert!(error <= 2e-5 * largest, "{xs:?} {ws:?}: error {error:e} of {largest}");
+            // Or else this tested nothing.
+            assert!(error > 1e-8 * largest);
+        }
+    }
+}
+
+#[test]
+fn winograd_leaves_infinities_where_they_are() {
+    let _precise = precisely(false);
+    let case = &WINOGRAD[1];
+    let [xs, ws, ys] = case.shapes();
+    let ([x, _], [w, _]) = (uniform(&xs, 1), uniform(&ws, 2));
+    let y = Sample::new::<f32>(&ys, 0, 1);
+    x.view_mut().as_mut_slice::<f32>().unwrap()[0] = f32::INFINITY;
+    conv(x.view(), w.view(), None, &case.shape(), &mut y.view_mut()).unwrap();
+    let view = y.view();
+    let y = view.as_slice::<f32>().unwrap();
+    let plane = ys[2] * ys[3];
+    for (i, y) in y.iter().enumerate() {
+        // Output (1, 0) and what is next to it read the first element of the first image, which padding of one moves down by a row.
+        let touched = i / plane < ws[0] && i % plane / ys[3] < 2 && i % ys[3] == 0;
+        assert_eq!(y.is_infinite(), touched, "{i}");
+        assert!(!y.is_nan());
+    }
 }
 
 #[test]

@@ -27,6 +27,19 @@ pub(super) trait Wide: Copy {
     unsafe fn store_quads(quads: [Self; 4], to: *mut f32);
 }
 
+/// Asks for the cache line of `p`, which may be any address.
+#[inline(always)]
+pub(super) fn prefetch(p: *const f32) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a hint, which every processor of this architecture has; it accesses nothing.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(p.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = p;
+}
+
 /// Four lanes that the compiler maps to whatever registers the target has.
 #[derive(Clone, Copy)]
 pub(super) struct Four([f32; 4]);
@@ -185,36 +198,44 @@ mod x86 {
 
     // Both transpose 4x4 squares within 128-bit lanes. Lane `l` of row `r` holds quad `4 * l + r`, which leaves the results in order.
     wide!(__m256 8, _mm256_set1_ps _mm256_loadu_ps _mm256_storeu_ps _mm256_add_ps _mm256_sub_ps _mm256_fmadd_ps,
-        mask8, |p, m| _mm256_maskload_ps(p, m), |p, m, x| _mm256_maskstore_ps(p, m, x),
-        |p| {
-            let row = |r: usize| _mm256_insertf128_ps::<1>(_mm256_castps128_ps256(_mm_loadu_ps(p[r])), _mm_loadu_ps(p[4 + r]));
-            transpose8([row(0), row(1), row(2), row(3)])
-        },
-        |quads, to| {
-            for (r, x) in transpose8(quads).into_iter().enumerate() {
-                _mm_storeu_ps(to.add(4 * r), _mm256_castps256_ps128(x));
-                _mm_storeu_ps(to.add(16 + 4 * r), _mm256_extractf128_ps::<1>(x));
-            }
-        });
+    mask8, |p, m| _mm256_maskload_ps(p, m), |p, m, x| _mm256_maskstore_ps(p, m, x),
+    |p| {
+        let mut rows = [_mm256_setzero_ps(); 4];
+        for r in 0..4 {
+            rows[r] = _mm256_insertf128_ps::<1>(_mm256_castps128_ps256(_mm_loadu_ps(p[r])), _mm_loadu_ps(p[4 + r]));
+        }
+        transpose8(rows)
+    },
+    |quads, to| {
+        let rows = transpose8(quads);
+        for r in 0..4 {
+            let x = rows[r];
+            _mm_storeu_ps(to.add(4 * r), _mm256_castps256_ps128(x));
+            _mm_storeu_ps(to.add(16 + 4 * r), _mm256_extractf128_ps::<1>(x));
+        }
+    });
     wide!(__m512 16, _mm512_set1_ps _mm512_loadu_ps _mm512_storeu_ps _mm512_add_ps _mm512_sub_ps _mm512_fmadd_ps,
-        mask16, |p, m| _mm512_maskz_loadu_ps(m, p), |p, m, x| _mm512_mask_storeu_ps(p, m, x),
-        |p| {
-            let row = |r: usize| {
-                let x = _mm512_castps128_ps512(_mm_loadu_ps(p[r]));
-                let x = _mm512_insertf32x4::<1>(x, _mm_loadu_ps(p[4 + r]));
-                let x = _mm512_insertf32x4::<2>(x, _mm_loadu_ps(p[8 + r]));
-                _mm512_insertf32x4::<3>(x, _mm_loadu_ps(p[12 + r]))
-            };
-            transpose16([row(0), row(1), row(2), row(3)])
-        },
-        |quads, to| {
-            for (r, x) in transpose16(quads).into_iter().enumerate() {
-                _mm_storeu_ps(to.add(4 * r), _mm512_castps512_ps128(x));
-                _mm_storeu_ps(to.add(16 + 4 * r), _mm512_extractf32x4_ps::<1>(x));
-                _mm_storeu_ps(to.add(32 + 4 * r), _mm512_extractf32x4_ps::<2>(x));
-                _mm_storeu_ps(to.add(48 + 4 * r), _mm512_extractf32x4_ps::<3>(x));
-            }
-        });
+    mask16, |p, m| _mm512_maskz_loadu_ps(m, p), |p, m, x| _mm512_mask_storeu_ps(p, m, x),
+    |p| {
+        let mut rows = [_mm512_setzero_ps(); 4];
+        for r in 0..4 {
+            let x = _mm512_castps128_ps512(_mm_loadu_ps(p[r]));
+            let x = _mm512_insertf32x4::<1>(x, _mm_loadu_ps(p[4 + r]));
+            let x = _mm512_insertf32x4::<2>(x, _mm_loadu_ps(p[8 + r]));
+            rows[r] = _mm512_insertf32x4::<3>(x, _mm_loadu_ps(p[12 + r]));
+        }
+        transpose16(rows)
+    },
+    |quads, to| {
+        let rows = transpose16(quads);
+        for r in 0..4 {
+            let x = rows[r];
+            _mm_storeu_ps(to.add(4 * r), _mm512_castps512_ps128(x));
+            _mm_storeu_ps(to.add(16 + 4 * r), _mm512_extractf32x4_ps::<1>(x));
+            _mm_storeu_ps(to.add(32 + 4 * r), _mm512_extractf32x4_ps::<2>(x));
+            _mm_storeu_ps(to.add(48 + 4 * r), _mm512_extractf32x4_ps::<3>(x));
+        }
+    });
 
     #[inline(always)]
     unsafe fn transpose8(r: [__m256; 4]) -> [__m256; 4] {

@@ -11,7 +11,7 @@
 use super::Tensor;
 use super::kernel::{Kernels, Run, Tile, kernels};
 use super::shifted::{Application, Filter};
-use super::wide::Wide;
+use super::wide::{Wide, prefetch};
 use crate::cpu::matmul::{scratch, try_run};
 use crate::cpu::pool;
 use crate::{Buffer, Result};
@@ -67,6 +67,8 @@ pub(super) struct Input<'a> {
     x: *const f32,
     steps: [isize; 2],
     size: [usize; 2],
+    /// Where the channel lies that comes next, from this one.
+    next: isize,
     /// Image index that tap (0, 0) of output (0, 0) reads.
     low: [isize; 2],
     /// Six rows of scratch memory, and their step.
@@ -103,12 +105,13 @@ unsafe fn filter_transform<V: Wide>(g: [V; 3]) -> [V; 6] {
     // SAFETY: the caller has the instruction set.
     unsafe {
         let zero = V::splat(0.0);
-        let scaled = |x: V, by: f32| x.mul_add(V::splat(by), zero);
-        let sixth = scaled(g[0].add(g[2]), -1.0 / 6.0);
-        let middle = scaled(g[1], 1.0 / 6.0);
-        let far = g[2].mul_add(V::splat(1.0 / 6.0), scaled(g[0], 1.0 / 24.0));
-        let twelfth = scaled(g[1], 1.0 / 12.0);
-        [scaled(g[0], 0.25), sixth.sub(middle), sixth.add(middle), far.add(twelfth), far.sub(twelfth), g[2]]
+        let (sixth, twelfth) = (V::splat(1.0 / 6.0), V::splat(1.0 / 12.0));
+        let near = g[0].add(g[2]).mul_add(V::splat(-1.0 / 6.0), zero);
+        let middle = g[1].mul_add(sixth, zero);
+        let far = g[2].mul_add(sixth, g[0].mul_add(V::splat(1.0 / 24.0), zero));
+        let half = g[1].mul_add(twelfth, zero);
+        let first = g[0].mul_add(V::splat(0.25), zero);
+        [first, near.sub(middle), near.add(middle), far.add(half), far.sub(half), g[2]]
     }
 }
 
@@ -141,12 +144,7 @@ unsafe fn output_transform<V: Wide>(m: [V; 6]) -> [V; 4] {
     unsafe {
         let (a, b) = (m[1].add(m[2]), m[1].sub(m[2]));
         let (c, d) = (m[3].add(m[4]), m[3].sub(m[4]));
-        [
-            m[0].add(a).add(c),
-            V::splat(2.0).mul_add(d, b),
-            V::splat(4.0).mul_add(c, a),
-            V::splat(8.0).mul_add(d, b).add(m[5]),
-        ]
+        [m[0].add(a).add(c), V::splat(2.0).mul_add(d, b), V::splat(4.0).mul_add(c, a), V::splat(8.0).mul_add(d, b).add(m[5])]
     }
 }
 
@@ -165,12 +163,16 @@ pub(super) unsafe fn taps<V: Wide>(t: &Taps) {
                 }
             }
             for r in (0..rows).step_by(V::N) {
-                let at = |i: usize| V::load(g[i].as_ptr().add(r));
-                let columns: [[V; 6]; 3] = [0, 1, 2].map(|j| filter_transform([at(j), at(3 + j), at(6 + j)]));
+                let p = g.as_ptr().cast::<f32>().add(r);
+                let mut columns = [[V::splat(0.0); 6]; 3];
+                for j in 0..3 {
+                    columns[j] =
+                        filter_transform([V::load(p.add(16 * j)), V::load(p.add(16 * (3 + j))), V::load(p.add(16 * (6 + j)))]);
+                }
                 for i in 0..6 {
                     let line = filter_transform([columns[0][i], columns[1][i], columns[2][i]]);
-                    for (j, x) in line.into_iter().enumerate() {
-                        x.store_run(t.to.add((i * 6 + j) * t.step + c * rows + r), 0, (rows - r).min(V::N));
+                    for j in 0..6 {
+                        line[j].store_run(t.to.add((i * 6 + j) * t.step + c * rows + r), 0, (rows - r).min(V::N));
                     }
                 }
             }
@@ -199,13 +201,20 @@ pub(super) unsafe fn input<V: Wide>(t: &Input) {
                 let (from, to) = (lanes(-x), lanes(t.size[1] as isize - x));
                 let mut d = [V::splat(0.0); 6];
                 for i in 0..6 {
-                    if let Some(line) = lines[i].filter(|_| from < to) {
+                    if let Some(line) = lines[i] {
                         let p = line.wrapping_offset(x);
-                        d[i] = if to - from == V::N { V::load(p) } else { V::load_run(p, from, to) };
+                        // Planes are short and far apart: too much for the processor's own foresight.
+                        prefetch(p.wrapping_offset(t.next));
+                        if to - from.min(to) == V::N {
+                            d[i] = V::load(p);
+                        } else if from < to {
+                            d[i] = V::load_run(p, from, to);
+                        }
                     }
                 }
-                for (i, x) in input_transform(d).into_iter().enumerate() {
-                    x.store(t.rows.add(i * t.width + s.at + column));
+                let d = input_transform(d);
+                for i in 0..6 {
+                    d[i].store(t.rows.add(i * t.width + s.at + column));
                 }
             }
         }
@@ -220,8 +229,9 @@ pub(super) unsafe fn input<V: Wide>(t: &Input) {
                     p[l] = p[l].add(SIDE);
                 }
                 let [d4, d5, ..] = V::load_quads(&p[..V::N]);
-                for (j, x) in input_transform([d0, d1, d2, d3, d4, d5]).into_iter().enumerate() {
-                    x.store(t.to.add((i * 6 + j) * t.step + g * V::N));
+                let d = input_transform([d0, d1, d2, d3, d4, d5]);
+                for j in 0..6 {
+                    d[j].store(t.to.add((i * 6 + j) * t.step + g * V::N));
                 }
             }
         }
@@ -241,15 +251,19 @@ pub(super) unsafe fn output<V: Wide>(t: &Output) -> bool {
         for (g, places) in t.places.chunks(V::N).enumerate() {
             let mut columns = [[V::splat(0.0); 6]; 4];
             for j in 0..6 {
-                let m = |i: usize| V::load(t.from.add((i * 6 + j) * t.step + g * V::N));
-                let column = output_transform([m(0), m(1), m(2), m(3), m(4), m(5)]);
+                let mut m = [V::splat(0.0); 6];
+                for i in 0..6 {
+                    m[i] = V::load(t.from.add((i * 6 + j) * t.step + g * V::N));
+                }
+                let column = output_transform(m);
                 for i in 0..4 {
                     columns[i][j] = column[i];
                 }
             }
             let mut lines = [[[0.0f32; 4]; 16]; 4];
             for i in 0..4 {
-                let line = output_transform(columns[i]).map(|x| x.add(bias));
+                let [a, b, c, d] = output_transform(columns[i]);
+                let line = [a.add(bias), b.add(bias), c.add(bias), d.add(bias)];
                 if i % 3 == 0 {
                     // Each transformed sum is part of one of the corners.
                     zeros = line[0].mul_add(V::splat(0.0), zeros);
@@ -280,8 +294,6 @@ pub(super) unsafe fn output<V: Wide>(t: &Output) -> bool {
     }
 }
 
-// ---- the whole ------------------------------------------------------------------------------------------------------------------
-
 /// A convolution that suits.
 pub(super) struct Winograd<'a> {
     map: &'a Application<'a>,
@@ -301,6 +313,9 @@ struct Plan {
     filter: Buffer,
     /// Where each channel lies in the transformed input.
     offsets: Vec<isize>,
+    /// From position to position of the transformed input, and of the sums: not multiples of 4096 bytes, or all 36 would compete for the
+    /// same few lines of the cache.
+    steps: [usize; 2],
     finite: AtomicBool,
 }
 
@@ -320,7 +335,7 @@ impl<'a> Winograd<'a> {
     pub(super) fn new(map: &'a Application<'a>) -> Option<Winograd<'a>> {
         let grid = map.grid;
         let flat = grid.image[0] == 1 && grid.result[0] == 1 && grid.stride == [1; 3];
-        if grid.taps.len() != 9 || !flat || map.x.steps[4] != 1 || map.steps[2] != 1 {
+        if grid.taps.len() != 9 || map.phases.len() != 1 || !flat || map.x.steps[4] != 1 || map.steps[2] != 1 {
             return None;
         }
         let low: [isize; 3] = std::array::from_fn(|d| grid.taps.iter().map(|t| t.at()[d]).min().unwrap_or(0));
@@ -395,19 +410,20 @@ impl<'a> Winograd<'a> {
             for (group, strip) in range.map(|i| (i / strips, i % strips)) {
                 let rows = strip * height..((strip + 1) * height).min(map.rows);
                 let to = to.element(group, 0, [0; 3]).wrapping_add(group * POSITIONS * step + rows.start * map.channels);
-                let t = Taps { filter: map.filter, order: &self.order, group, rows, channels: map.channels, to, step };
+                let t = Taps { filter: &map.phases[0].filter, order: &self.order, group, rows, channels: map.channels, to, step };
                 // SAFETY: the caller of `run`'s promise; a strip of this task's own.
                 unsafe { (kernels.winograd.taps)(&t) };
             }
         });
         let offsets = (0..map.channels).map(|c| (c * block) as isize).collect();
-        Ok(Plan { kernels, block, height, filter, offsets, finite: AtomicBool::new(true) })
+        let steps = [map.channels, map.rows].map(|n| n * block + kernels.lanes);
+        Ok(Plan { kernels, block, height, filter, offsets, steps, finite: AtomicBool::new(true) })
     }
 
     fn block(&self, plan: &Plan, group: usize, range: Range<usize>) -> Result<Block> {
         let (map, [rows, cols]) = (self.map, self.tiles);
         let [_, height, width] = map.grid.result;
-        let room = scratch::<f32>(POSITIONS * (map.channels + map.rows) * plan.block)?;
+        let room = scratch::<f32>(POSITIONS * (plan.steps[0] + plan.steps[1]))?;
         let mut b = Block { group, segments: Vec::new(), tiles: Vec::new(), places: Vec::new(), width: 0, room };
         let mut tile = range.start;
         while tile < range.end {
@@ -441,12 +457,13 @@ impl<'a> Winograd<'a> {
                 tiles: &b.tiles,
                 x: map.x.element(0, b.group * map.channels + c, [0; 3]),
                 steps: [map.x.steps[0], map.x.steps[3]],
+                next: map.x.steps[1],
                 size: [map.grid.image[1], map.grid.image[2]],
                 low: self.low,
                 rows: rows.as_ptr().cast(),
                 width: b.width,
                 to: b.room.as_ptr().cast::<f32>().wrapping_add(c * plan.block),
-                step: map.channels * plan.block,
+                step: plan.steps[0],
             };
             // SAFETY: the caller's promise.
             unsafe { (plan.kernels.winograd.input)(&t) };
@@ -455,8 +472,8 @@ impl<'a> Winograd<'a> {
     }
 
     /// Transformed sums of a block.
-    fn sums(&self, plan: &Plan, b: &Block) -> *mut f32 {
-        b.room.as_ptr().cast::<f32>().wrapping_add(POSITIONS * self.map.channels * plan.block)
+    fn sums(plan: &Plan, b: &Block) -> *mut f32 {
+        b.room.as_ptr().cast::<f32>().wrapping_add(POSITIONS * plan.steps[0])
     }
 
     /// # Safety
@@ -467,7 +484,7 @@ impl<'a> Winograd<'a> {
         let runs: [Run; 2] =
             [0, 1].map(|r| Run { register: r, from: 0, to: kernels.lanes, offset: (r * kernels.lanes) as isize });
         for position in positions {
-            let (a, x) = ((b.group * POSITIONS + position) * map.rows * map.channels, position * map.channels * plan.block);
+            let (a, x) = ((b.group * POSITIONS + position) * map.rows * map.channels, position * plan.steps[0]);
             for column in (0..b.tiles.len()).step_by(2 * kernels.lanes) {
                 let registers = ((b.tiles.len() - column) / kernels.lanes).min(2);
                 for row in (0..map.rows).step_by(plan.height) {
@@ -476,7 +493,7 @@ impl<'a> Winograd<'a> {
                         base: b.room.as_ptr().cast::<f32>().wrapping_add(x + column),
                         offsets: &plan.offsets,
                         bias: None,
-                        y: self.sums(plan, b).wrapping_add((position * map.rows + row) * plan.block + column),
+                        y: Self::sums(plan, b).wrapping_add(position * plan.steps[1] + row * plan.block + column),
                         rs: plan.block as isize,
                         step: 1,
                         runs: &runs[..registers],
@@ -495,10 +512,10 @@ impl<'a> Winograd<'a> {
         for i in rows {
             let row = b.group * map.rows + i;
             let t = Output {
-                from: self.sums(plan, b).wrapping_add(i * plan.block),
-                step: map.rows * plan.block,
+                from: Self::sums(plan, b).wrapping_add(i * plan.block),
+                step: plan.steps[1],
                 places: &b.places,
-                y: map.y.element(0, row, map.origin),
+                y: map.y.element(0, row, map.phases[0].origin),
                 row: map.steps[1],
                 // SAFETY: one bias per row.
                 bias: map.bias.map_or(0.0, |bias| unsafe { bias.read(row, 0, [0; 3]) }),

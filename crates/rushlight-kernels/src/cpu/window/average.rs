@@ -59,15 +59,24 @@ fn divide<A: Average>(row: &mut [A], divisor: Divisor, axes: &[Axis; 3], at: [us
         Divisor::Fixed(n) => row.iter_mut().for_each(|x| *x = x.over(n)),
         Divisor::Padded => {
             let rows = outer.padded_len(at[0]) * middle.padded_len(at[1]);
-            row.iter_mut().enumerate().for_each(|(o, x)| *x = x.over(rows * inner.padded_len(o)))
+            match inner.whole() {
+                Some(n) => row.iter_mut().for_each(|x| *x = x.over(rows * n)),
+                None => row.iter_mut().enumerate().for_each(|(o, x)| *x = x.over(rows * inner.padded_len(o))),
+            }
         }
         Divisor::Valid => {
             let rows = outer.span(at[0]).len() * middle.span(at[1]).len();
-            row.iter_mut().enumerate().for_each(|(o, x)| *x = x.over(rows * inner.span(o).len()))
+            match inner.whole() {
+                Some(n) => row.iter_mut().for_each(|x| *x = x.over(rows * n)),
+                None => row.iter_mut().enumerate().for_each(|(o, x)| *x = x.over(rows * inner.span(o).len())),
+            }
         }
         Divisor::EachSide => {
             let (d, h) = (outer.span(at[0]).len(), middle.span(at[1]).len());
-            row.iter_mut().enumerate().for_each(|(o, x)| *x = x.over(d).over(h).over(inner.span(o).len()))
+            match inner.whole() {
+                Some(n) => row.iter_mut().for_each(|x| *x = x.over(d).over(h).over(n)),
+                None => row.iter_mut().enumerate().for_each(|(o, x)| *x = x.over(d).over(h).over(inner.span(o).len())),
+            }
         }
     }
 }
@@ -197,6 +206,17 @@ impl<A: Average> Body for Backward<'_, A> {
                 self.scratch.copy_from_slice(&self.plane[(d * middle.output + h) * inner.output..][..inner.output]);
                 divide(self.scratch, self.divisor, self.axes, [d, h]);
                 match inner.window {
+                    // Windows side by side: every input has one output.
+                    Window::Regular { kernel: 2, stride: 2, padding: 0, .. } if inner.whole().is_some() => {
+                        for (pair, &g) in self.sums.as_chunks_mut::<2>().0.iter_mut().zip(&*self.scratch) {
+                            pair.iter_mut().for_each(|sum| *sum += g);
+                        }
+                    }
+                    Window::Regular { kernel, stride, padding: 0, .. } if kernel == stride && inner.whole().is_some() => {
+                        for (window, &g) in self.sums.chunks_exact_mut(kernel).zip(&*self.scratch) {
+                            window.iter_mut().for_each(|sum| *sum += g);
+                        }
+                    }
                     // From the last tap to the first, an input hears from its outputs in ascending order.
                     Window::Regular { kernel, .. } => {
                         for k in (0..kernel).rev() {

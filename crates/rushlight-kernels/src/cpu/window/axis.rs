@@ -32,9 +32,14 @@ pub(super) fn regular(input: &[usize], output: &[usize], shape: &PoolShape) -> R
     axes(input, output, |i| Window::Regular { kernel: kernel[i], stride: stride[i], padding: padding[i], dilation: dilation[i] })
 }
 
-/// Axes of adaptive windows, with sizes of one in front.
+/// Axes of adaptive windows, with sizes of one in front. Windows that share an axis out evenly are regular ones.
 pub(super) fn adaptive(input: &[usize], output: &[usize]) -> Result<[Axis; 3]> {
-    axes(input, output, |_| Window::Adaptive)
+    axes(input, output, |i| match input[i].checked_div(output[i]) {
+        Some(kernel) if kernel * output[i] == input[i] && kernel > 0 => {
+            Window::Regular { kernel, stride: kernel, padding: 0, dilation: 1 }
+        }
+        _ => Window::Adaptive,
+    })
 }
 
 fn axes(input: &[usize], output: &[usize], window: impl Fn(usize) -> Window) -> Result<[Axis; 3]> {
@@ -60,6 +65,18 @@ impl Axis {
         match self.window {
             Window::Regular { kernel, .. } => kernel,
             Window::Adaptive => self.input.div_ceil(self.output.max(1)) + 1,
+        }
+    }
+
+    /// The length of every window, if all lie within the input as a whole.
+    pub(super) fn whole(&self) -> Option<usize> {
+        match self.window {
+            Window::Regular { kernel, stride, padding: 0, .. }
+                if self.output.saturating_sub(1) * stride + kernel <= self.input =>
+            {
+                Some(kernel)
+            }
+            _ => None,
         }
     }
 

@@ -283,3 +283,31 @@ fn large_planes_are_split_without_a_trace() {
     };
     with_threads(1, || assert_eq!(run_at(1), run_at(4)));
 }
+
+#[test]
+fn elements_are_put_back() {
+    // Two planes of three elements to planes of five, one position twice.
+    let (from, to) = (Layout::contiguous(&[2, 3]), Layout::contiguous(&[2, 5]));
+    let values = Buffer::zeroed(24).unwrap();
+    let positions = Buffer::zeroed(48).unwrap();
+    let out = Buffer::zeroed(40).unwrap();
+    // SAFETY: buffers of this test's own, of these sizes.
+    unsafe {
+        std::slice::from_raw_parts_mut(values.as_ptr().cast::<f32>(), 6).copy_from_slice(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+        std::slice::from_raw_parts_mut(positions.as_ptr().cast::<i64>(), 6).copy_from_slice(&[4, 0, 4, 1, 2, 3]);
+    }
+    let run = || {
+        // SAFETY: as above; the result is no operand.
+        unsafe {
+            let ins = [View::new(&values, &from, DType::F32).unwrap(), View::new(&positions, &from, DType::I64).unwrap()];
+            window(&WindowOp::PutBack, &ins, &mut [ViewMut::new(&out, &to, DType::F32).unwrap()])
+        }
+    };
+    run().unwrap();
+    // SAFETY: as above.
+    let got = unsafe { std::slice::from_raw_parts(out.as_ptr().cast::<f32>(), 10) };
+    assert_eq!(got, [2.0, 0.0, 0.0, 0.0, 4.0, 0.0, 4.0, 5.0, 6.0, 0.0]);
+    // SAFETY: as above.
+    unsafe { *positions.as_ptr().cast::<i64>() = 5 };
+    assert_eq!(run().unwrap_err().kind(), ErrorKind::Index);
+}
