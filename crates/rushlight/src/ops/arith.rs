@@ -63,6 +63,12 @@ fn add_scaled(op: BinOp, x: &Tensor, y: &Tensor, alpha: Scalar) -> Result<Tensor
     }
     let (a, mut b) = (k.cast(common, a), k.cast(common, b));
     if alpha.to_f64() != 1.0 {
+        if common.is_float() {
+            // One instruction, as in PyTorch's kernel.
+            let s = k.constant(if op == BinOp::Sub { -alpha.to_f64() } else { alpha.to_f64() }, common);
+            let r = k.tern(TernOp::MulAdd, b, s, a)?;
+            return k.run(r);
+        }
         let s = k.constant(alpha, common);
         b = k.bin(BinOp::Mul, b, s)?;
     }

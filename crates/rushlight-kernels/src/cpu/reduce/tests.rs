@@ -80,8 +80,9 @@ fn element(op: ReduceOp, dtype: DType, i: usize) -> f64 {
 
 #[test]
 fn every_op_dtype_layout_and_set_of_dims_agrees_with_the_naive_fold() {
-    let cases: [(&[usize], &[&[usize]]); 8] = [
+    let cases: [(&[usize], &[&[usize]]); 9] = [
         (&[], &[&[]]),
+        (&[3, 32, 32], &[&[0], &[1], &[2], &[0, 1], &[0, 2]]),
         (&[7], &[&[0], &[]]),
         (&[100], &[&[0]]),
         (&[3, 40], &[&[0], &[1], &[0, 1], &[]]),

@@ -12,9 +12,9 @@ use std::mem::MaybeUninit;
 #[derive(Clone, Copy)]
 enum Arg {
     /// A contiguous buffer.
-    At(*const u8),
+    At(*mut u8),
     /// One element for all.
-    Element(*const u8),
+    Element(*mut u8),
     /// A constant.
     Value(Scalar),
 }
@@ -123,44 +123,56 @@ impl Target {
 #[repr(C, align(64))]
 struct Scratch(MaybeUninit<[u8; SLOT]>);
 
+/// Where register `r` comes from, if no kernel has to run for it: numbers are converted here.
+#[inline]
+fn argument(program: &Program, ins: &[View], r: Reg) -> Option<Arg> {
+    match program.insts[r as usize] {
+        Inst::Const(value) => Some(Arg::Value(value)),
+        Inst::Load(i) => {
+            let x = &ins[i as usize];
+            if x.layout.is_contiguous() {
+                Some(Arg::At(start(x)))
+            } else {
+                x.strides().iter().all(|&s| s == 0).then(|| Arg::Element(start(x)))
+            }
+        }
+        Inst::Cast(DType::F32 | DType::F64, a) if !is_half(program.dtypes[a as usize]) => {
+            let from = program.dtypes[a as usize];
+            match argument(program, ins, a)? {
+                Arg::At(_) => None,
+                // SAFETY: the only element of a view of this dtype.
+                Arg::Element(p) => Some(Arg::Value(dispatch!(from, T => unsafe { *p.cast::<T>() }.to_scalar()))),
+                Arg::Value(v) => Some(Arg::Value(dispatch!(from, T => v.to::<T>().to_scalar()))),
+            }
+        }
+        _ => None,
+    }
+}
+
 impl Direct {
-    /// The program, if it is of this kind.
+    /// The program, if it is of this kind: one instruction on views, single elements and numbers.
     #[inline]
     pub(super) fn new(program: &Program, ins: &[View], outs: &[ViewMut]) -> Option<Direct> {
         let [out] = outs else { return None };
-        let (last, operands) = program.insts.split_last()?;
-        let d = program.dtypes.as_slice();
-        let arity = operands.len();
-        let (kernel, cost) = match *last {
-            Inst::Un(op, 0) if arity == 1 => (simd::un(op, d[0])?, op.cost()),
-            Inst::Cast(to, 0) if arity == 1 => (simd::cast(d[0], to), 3),
-            Inst::Bin(op, 0, 1) if arity == 2 && !op.divides(d[0]) => (simd::bin(op, d[0])?, op.cost()),
-            Inst::Tern(op, 0, 1, 2) if arity == 3 => (simd::tern(op, d[1])?, op.cost()),
+        let (last, before) = program.insts.split_last()?;
+        let d = |r: Reg| program.dtypes[r as usize];
+        let (kernel, cost, regs, arity) = match *last {
+            Inst::Un(op, a) => (simd::un(op, d(a))?, op.cost(), [a; 3], 1),
+            Inst::Cast(to, a) => (simd::cast(d(a), to), 3, [a; 3], 1),
+            Inst::Bin(op, a, b) if !op.divides(d(a)) => (simd::bin(op, d(a))?, op.cost(), [a, b, b], 2),
+            Inst::Tern(op, a, b, c) => (simd::tern(op, d(b))?, op.cost(), [a, b, c], 3),
             _ => return None,
         };
-        if program.outs[0] as usize != arity || !out.layout.is_contiguous() {
+        if program.outs[0] as usize != before.len() || !out.layout.is_contiguous() {
             return None;
         }
         let o = start(&out.as_view());
-        let (mut args, mut dtypes, mut in_place) = ([Arg::At(o); 3], [out.dtype; 4], false);
-        for (k, inst) in operands.iter().enumerate() {
-            dtypes[k] = d[k];
-            args[k] = match *inst {
-                Inst::Const(value) => Arg::Value(value),
-                Inst::Load(i) => {
-                    let x = &ins[i as usize];
-                    in_place |= start(x) == o;
-                    if x.layout.is_contiguous() {
-                        Arg::At(start(x))
-                    } else if x.strides().iter().all(|&s| s == 0) {
-                        Arg::Element(start(x))
-                    } else {
-                        return None;
-                    }
-                }
-                _ => return None,
-            };
+        let (mut args, mut dtypes) = ([Arg::At(o); 3], [out.dtype; 4]);
+        for k in 0..arity {
+            dtypes[k] = d(regs[k]);
+            args[k] = argument(program, ins, regs[k])?;
         }
+        let in_place = args[..arity].iter().any(|a| matches!(a, Arg::At(p) | Arg::Element(p) if *p == o));
         let rounds = matches!(*last, Inst::Cast(..)) && dtypes[0].compute() == DType::F32 && dtypes[3].compute() == DType::F32;
         let halves = dtypes[..arity].iter().filter(|&&d| is_half(d)).count() + is_half(dtypes[3]) as usize;
         let grain = plan::grain(cost + 2 * (arity + 1) + halves);
@@ -207,7 +219,7 @@ impl Direct {
                         simd::from_half(d, p, slots[k], 1);
                         strided::row(register_size(d), slots[k], 0, n, strided::Move::Gather(slots[k]));
                     }
-                    Arg::Element(p) => strided::row(d.size(), p.cast_mut(), 0, n, strided::Move::Gather(slots[k])),
+                    Arg::Element(p) => strided::row(d.size(), p, 0, n, strided::Move::Gather(slots[k])),
                     Arg::Value(v) => strided::splat_scalar(v, d, slots[k], n),
                 }
             }
@@ -219,10 +231,10 @@ impl Direct {
                     let p = p.wrapping_add((at + start) * self.dtypes[k].size());
                     // SAFETY: the operand's elements; a slot holds a tile.
                     unsafe { simd::from_half(self.dtypes[k], p, slots[k], len) };
-                    slots[k].cast_const()
+                    slots[k]
                 }
                 Arg::At(p) => p.wrapping_add((at + start) * self.dtypes[k].size()),
-                _ => slots[k].cast_const(),
+                _ => slots[k],
             };
             let size = self.dtypes[3].size();
             let out = self.out.wrapping_add((at + start) * size);
