@@ -324,6 +324,77 @@ pub enum RandomOp {
     },
 }
 
+/// What becomes of the losses of single elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LossReduction {
+    /// They stay.
+    None,
+    /// Their sum over the sum of their weights.
+    Mean,
+    /// Their sum.
+    Sum,
+}
+
+/// A negative log likelihood of one class per row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClassLoss {
+    /// The dimension of x that numbers the classes.
+    pub dim: usize,
+    /// x holds scores, whose log-softmax is taken first; else log-probabilities.
+    pub of_scores: bool,
+    /// Rows with this target count nothing.
+    pub ignore_index: i64,
+    /// What becomes of the rows' losses.
+    pub reduction: LossReduction,
+}
+
+/// Normalisation of contiguous rows, each with its own mean and variance: layer, group and instance norm.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RowNorm {
+    /// Elements of a row.
+    pub width: usize,
+    /// Rows that follow each other with weights of their own, before the weights repeat: 1 in layer norm, the groups in group norm.
+    pub groups: usize,
+    /// Neighbours that share a weight: 1 in layer norm, the spatial size in group norm.
+    pub inner: usize,
+    /// Whether the mean is taken off; else (RMS norm) the mean is zero, and the variance the mean square.
+    pub centred: bool,
+    /// Whether there is a weight.
+    pub weight: bool,
+    /// Whether there is a bias.
+    pub bias: bool,
+    /// Added to the variance.
+    pub eps: f64,
+}
+
+/// Normalisation of the channels of a contiguous `[outer, channels, inner]`: batch norm.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ChannelNorm {
+    /// Samples.
+    pub outer: usize,
+    /// Channels.
+    pub channels: usize,
+    /// Positions of a sample.
+    pub inner: usize,
+    /// By the mean and the variance of x itself; else by given ones.
+    pub own: bool,
+    /// Whether there is a weight.
+    pub weight: bool,
+    /// Whether there is a bias.
+    pub bias: bool,
+    /// Added to the variance.
+    pub eps: f64,
+}
+
+/// Scaled dot-product attention.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Attention {
+    /// What scores are multiplied by.
+    pub scale: f64,
+    /// Query `i` sees keys up to `i` only.
+    pub causal: bool,
+}
+
 /// Kernels beyond the families, for speed only: a backend without one answers `Ok(None)` and the composed version runs.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum KernelId {
@@ -347,6 +418,28 @@ pub enum KernelId {
         /// The dimension.
         dim: usize,
     },
+    /// `ins = [x, target (i64, x's shape without dim), weight of each class, if any]`, `outs = [loss, sum of the weights, stats]`. The loss has the
+    /// target's shape, or one element; the sum one element and, like the stats, the compute dtype. The stats (of scores only) are
+    /// `[2, rows]`: each row's maximum, and the sum of exponentials of the distances from it. All but x, target and weight are contiguous.
+    ClassLoss(ClassLoss),
+    /// `ins = [gradient of the loss, x, target, sum of the weights, stats (of scores only), weight, if any]`, `outs = [gradient of x]`.
+    ClassLossBackward(ClassLoss),
+    /// `ins = [x, weight, bias]` (those there are), `outs = [y, mean, rstd]`; the last two have one element per row, in the compute dtype. All are
+    /// contiguous, and x, weight and bias of one dtype.
+    RowNorm(RowNorm),
+    /// `ins = [gradient of y, x, mean, rstd, weight (if any)]`, `outs = [gradient of x, of the weight, of the bias]`; there are always three.
+    RowNormBackward(RowNorm),
+    /// `ins = [x, mean and variance (if not its own), weight, bias]` (those there are), `outs = [y, mean, rstd, unbiased variance]`; the last three have
+    /// one element per channel, in the compute dtype. All are contiguous, and x, weight and bias of one dtype.
+    ChannelNorm(ChannelNorm),
+    /// `ins = [gradient of y, x, mean, rstd, weight (if any)]`, `outs = [gradient of x, of the weight, of the bias]`; there are always three.
+    ChannelNormBackward(ChannelNorm),
+    /// `ins = [q, k, v, mask (if any)]`, `outs = [o, lse]`: `softmax(scale q kᵀ + mask) v` for `[batch…, l, e]`, `[batch…, s, e]`, `[batch…, s, w]` and a mask
+    /// `[batch…, l, s]` of bools (true: visible) or numbers, all broadcast to one batch; `lse: [batch…, l]`, contiguous and in the compute dtype, is the
+    /// logarithm of each row's sum of exponentials (+∞ where all is masked; the result is then zero).
+    Attention(Attention),
+    /// `ins = [gradient of o, q, k, v, o, lse, mask (if any)]`, `outs = [gradients of q, k, v]` of the same call.
+    AttentionBackward(Attention),
     /// `ins = [x as rows × features]`, `outs = [normalised, mean, rstd]`; the last two have one element per row, in the compute dtype.
     LayerNorm {
         /// Added to the variance.

@@ -4,6 +4,7 @@
 //! combines partial results in a fixed order, so results have the same bits at any thread count.
 //! Must not live here: promotion, broadcasting and shape errors (one floor up).
 
+pub mod attention;
 pub mod conv;
 mod copy;
 pub mod dense;
@@ -131,6 +132,10 @@ impl Backend for Cpu {
         Ok(update::update(rule, grads, outs))
     }
     fn custom(&self, kernel: KernelId, ins: &[View], outs: &mut [ViewMut]) -> Result<Option<()>> {
-        norm::custom(kernel, ins, outs)
+        match kernel {
+            KernelId::Attention(op) => attention::forward(op, ins, outs),
+            KernelId::AttentionBackward(op) => attention::backward(op, ins, outs),
+            _ => norm::custom(kernel, ins, outs),
+        }
     }
 }

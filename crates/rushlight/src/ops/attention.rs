@@ -1,8 +1,10 @@
 //! Attention, and the bilinear form.
 
+use super::fused::{custom, through};
 use super::linalg::{affine, c_name, mt};
 use super::*;
-use rushlight_kernels::backend::ReduceOp;
+use crate::autograd::{grad_fn, is_recorded};
+use rushlight_kernels::backend::{Attention, KernelId, ReduceOp};
 
 ops![scaled_dot_product_attention, bilinear];
 
@@ -50,10 +52,116 @@ pub fn scaled_dot_product_attention(
     };
     let scores = check_products(query, &key, &value)?;
     let scale = scale.unwrap_or(1.0 / (query.shape()[query.rank() - 1] as f64).sqrt());
-    let mask = match attn_mask {
-        Some(mask) => Some(additive(mask, query, &scores)?),
+    let mask = attn_mask.map(|mask| checked_mask(mask, query, &scores)).transpose()?;
+    if dropout_p == 0.0
+        && let Some(out) = in_one_pass(query, &key, &value, mask.as_ref(), &scores, Attention { scale, causal: is_causal })?
+    {
+        return Ok(out);
+    }
+    composed(query, &key, &value, mask.as_ref(), dropout_p, is_causal, scale)
+}
+
+/// With fewer queries than this, their products with many keys are better made as products of matrices, which read the keys in place.
+const FEW_QUERIES: usize = 4;
+const MANY_KEYS: usize = 128;
+
+/// Attention as one kernel, which makes no tensor of scores; `None` where there is none for the operands.
+fn in_one_pass(
+    query: &Tensor,
+    key: &Tensor,
+    value: &Tensor,
+    mask: Option<&Tensor>,
+    scores: &Dims,
+    op: Attention,
+) -> Result<Option<Tensor>> {
+    let (batch, l, s) = (&scores[..scores.len() - 2], scores[scores.len() - 2], scores[scores.len() - 1]);
+    let few = l < FEW_QUERIES && s > MANY_KEYS;
+    // Of a mask that is learnt the gradient is wanted: the scores' own.
+    if few || [query, key, value].iter().any(|t| t.numel() == 0) || mask.is_some_and(|m| is_recorded(&[m])) {
+        return Ok(None);
+    }
+    let over_batch = |t: &Tensor| {
+        let shape = t.shape();
+        let whole: Dims = batch.iter().chain(&shape[shape.len() - 2..]).copied().collect();
+        t.data().expand(&whole)
+    };
+    // The value may have batch dimensions that the scores lack; PyTorch broadcasts them too. Rare: the composed version's.
+    let (Ok(k), Ok(v)) = (over_batch(key), over_batch(value)) else { return Ok(None) };
+    let q = over_batch(query)?;
+    let mask = mask.map(|m| m.data().expand(scores)).transpose()?;
+    let width = value.size(-1);
+    let shape: Dims = batch.iter().copied().chain([l, width]).collect();
+    let out = Layout::contiguous(&shape);
+    let wide = query.dtype().compute();
+    let ins: SmallVec<[Data; 4]> = [q, k, v].into_iter().chain(mask.clone()).collect();
+    let lse = Layout::contiguous(&scores[..scores.len() - 1]);
+    let Some(outs) = custom(KernelId::Attention(op), &ins, &[(out, query.dtype()), (lse, wide)])? else { return Ok(None) };
+    let [out, lse]: [Tensor; 2] = outs.into_inner().map_err(|_| Error::runtime("attention has two results"))?;
+    let scores = scores.clone();
+    let out = out.with_grad([query, key, value], |s| {
+        let saved = [query, key, value].map(|t| s.input(t));
+        let result = s.output();
+        grad_fn(move |c, g| {
+            let [query, key, value] = match saved.each_ref().map(|t| t.get(c)) {
+                [q, k, v] => [q?, k?, v?],
+            };
+            if c.create_graph() {
+                let mask = mask.clone().map(Tensor::from_data);
+                return through(
+                    &[Some(query), Some(key), Some(value)],
+                    |i| c.needs(i),
+                    g,
+                    |t| {
+                        let at = |i: usize| t[i].as_ref().expect("given above");
+                        composed(at(0), at(1), at(2), mask.as_ref(), 0.0, op.causal, op.scale)
+                    },
+                );
+            }
+            let batch = &scores[..scores.len() - 2];
+            let over_batch = |t: &Tensor| {
+                let shape = t.shape();
+                let whole: Dims = batch.iter().chain(&shape[shape.len() - 2..]).copied().collect();
+                t.data().expand(&whole)
+            };
+            let (q, k, v) = (over_batch(&query)?, over_batch(&key)?, over_batch(&value)?);
+            let specs = [&q, &k, &v].map(|d| (arranged_as(&d.layout), d.dtype));
+            let ins: SmallVec<[Data; 7]> =
+                [g.data(), q, k, v, result.get(c)?.data(), lse.data()].into_iter().chain(mask.clone()).collect();
+            let made = custom(KernelId::AttentionBackward(op), &ins, &specs)?;
+            let made = made.ok_or_else(|| Error::runtime("a backend with attention has its derivative too"))?;
+            Ok(made.into_iter().map(Some).collect())
+        })
+    })?;
+    Ok(Some(out))
+}
+
+/// A dense layout of this shape whose dimensions lie in the same order, so that the derivative of a view that made the order copies nothing.
+fn arranged_as(layout: &Layout) -> Layout {
+    let mut order: Dims = (0..layout.rank()).collect();
+    if layout.strides.iter().all(|&s| s > 0) {
+        order.sort_by_key(|&d| std::cmp::Reverse(layout.strides[d]));
+    }
+    let shape: Dims = order.iter().map(|&d| layout.shape[d]).collect();
+    let mut back: Dims = SmallVec::from_elem(0, order.len());
+    order.iter().enumerate().for_each(|(i, &d)| back[d] = i);
+    Layout::contiguous(&shape).permute(&back)
+}
+
+/// Attention as products of matrices and a softmax.
+fn composed(
+    query: &Tensor,
+    key: &Tensor,
+    value: &Tensor,
+    mask: Option<&Tensor>,
+    dropout_p: f64,
+    is_causal: bool,
+    scale: f64,
+) -> Result<Tensor> {
+    let mask = match mask {
+        Some(mask) if mask.dtype() == DType::Bool => Some(minus_infinity_outside(mask, query.dtype())?),
+        Some(mask) => Some(mask.clone()),
         None if is_causal => {
-            let (l, s) = (scores[scores.len() - 2] as i64, scores[scores.len() - 1] as i64);
+            let (l, s) = (query.size(-2) as i64, key.size(-2) as i64);
             Some(minus_infinity_outside(&tril(&ones(&[l, s], Some(DType::Bool))?, 0)?, query.dtype())?)
         }
         None => None,
@@ -66,14 +174,14 @@ pub fn scaled_dot_product_attention(
     };
     // Scale and mask go into the product: one pass.
     let bias = mask.as_ref().map(|mask| (mask, Scalar::Int(1)));
-    let mut weights = softmax(&affine(query, &mt(&key)?, Scalar::Float(scale), bias)?, -1, None)?;
+    let mut weights = softmax(&affine(query, &mt(key)?, Scalar::Float(scale), bias)?, -1, None)?;
     if let Some(closed) = &closed {
         weights = masked_fill(&weights, closed, &number(0.0))?;
     }
     if dropout_p > 0.0 {
         weights = dropout(&weights, dropout_p, true)?;
     }
-    affine(&weights, &value, Scalar::Int(1), None)
+    affine(&weights, value, Scalar::Int(1), None)
 }
 
 fn number(v: f64) -> Tensor {
@@ -137,8 +245,8 @@ fn shared_heads(query: &Tensor, t: &Tensor) -> Result<Tensor> {
     if all == few { Ok(t.clone()) } else { repeat_interleave(t, (all / few) as i64, Some(-3), None) }
 }
 
-/// A mask as numbers to be added to scores of this shape.
-fn additive(mask: &Tensor, query: &Tensor, scores: &Dims) -> Result<Tensor> {
+/// A mask for scores of this shape: of bools, or of numbers in the query's dtype.
+fn checked_mask(mask: &Tensor, query: &Tensor, scores: &Dims) -> Result<Tensor> {
     let whole = broadcast(scores, &mask.shape())?;
     if whole != *scores {
         return Err(Error::runtime(format!(
@@ -147,7 +255,7 @@ fn additive(mask: &Tensor, query: &Tensor, scores: &Dims) -> Result<Tensor> {
     }
     let mask = if mask.rank() == 0 { unsqueeze(mask, 0)? } else { mask.clone() };
     match mask.dtype() {
-        DType::Bool => minus_infinity_outside(&mask, query.dtype()),
+        DType::Bool => Ok(mask),
         // PyTorch takes single precision with any query.
         d if d == query.dtype() || d == DType::F32 => to_dtype(&mask, query.dtype()),
         d => Err(Error::runtime(format!(

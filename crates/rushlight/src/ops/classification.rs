@@ -1,8 +1,11 @@
 //! Losses of scores for classes.
 
 use super::extremes::pick;
+use super::fused::{custom, through};
 use super::loss::Reduction;
 use super::*;
+use crate::autograd::{grad_fn, is_recorded};
+use rushlight_kernels::backend::{ClassLoss, KernelId, LossReduction};
 
 ops![nll_loss, cross_entropy];
 
@@ -18,47 +21,52 @@ struct Classes {
     dim: usize,
 }
 
-impl Classes {
-    /// Checks scores `[classes]` or `[n, classes, d…]`, target `[]` or `[n, d…]`, and the weights of the classes.
-    fn new(x: &Tensor, target: &Tensor, weight: Option<&Tensor>, ignore_index: i64) -> Result<Classes> {
-        let (a, t) = (x.shape(), target.shape());
-        let Some(dim) = a.len().checked_sub(1).map(|r| r.min(1)) else {
-            return Err(Error::value("Expected 1 or more dimensions (got 0)"));
-        };
-        if a.len() > 1 && t.first() != Some(&a[0]) {
-            if a.len() <= 2 && t.len() > 1 {
-                return Err(Error::runtime(format!(
-                    "0D or 1D target tensor expected, multi-target not supported; it has shape {t:?}"
-                )));
-            }
-            return Err(Error::value(format!(
-                "Expected input batch_size ({}) to match target batch_size ({}).",
-                a[0],
-                t.first().map_or("none".to_string(), |n| n.to_string())
-            )));
-        }
-        if a.len() <= 2 && t.len() > 1 || a.len() == 1 && !t.is_empty() && t.as_slice() != [1] {
+/// Checks scores `[classes]` or `[n, classes, d…]`, target `[]` or `[n, d…]`, and the weights of the classes; answers which dimension of the
+/// scores numbers the classes.
+fn class_dim(x: &Tensor, target: &Tensor, weight: Option<&Tensor>) -> Result<usize> {
+    let (a, t) = (x.shape(), target.shape());
+    let Some(dim) = a.len().checked_sub(1).map(|r| r.min(1)) else {
+        return Err(Error::value("Expected 1 or more dimensions (got 0)"));
+    };
+    if a.len() > 1 && t.first() != Some(&a[0]) {
+        if a.len() <= 2 && t.len() > 1 {
             return Err(Error::runtime(format!(
                 "0D or 1D target tensor expected, multi-target not supported; it has shape {t:?}"
             )));
         }
-        let expected: Dims = a.iter().enumerate().filter(|&(d, _)| d != dim).map(|(_, &n)| n).collect();
-        if a.len() > 1 && t != expected {
-            return Err(Error::runtime(format!("Expected target size {expected:?}, got {t:?}")));
-        }
-        if !matches!(target.dtype(), DType::I64 | DType::U8) {
-            return Err(Error::runtime(format!(
-                "expected target dtype to be Long or Byte, but got {}",
-                target.dtype().scalar_type_name()
-            )));
-        }
-        if let Some(w) = weight.filter(|w| w.shape().as_slice() != &a[dim..=dim]) {
-            return Err(Error::runtime(format!(
-                "weight tensor should be defined either for all {} classes or no classes but got weight tensor of shape: {:?}",
-                a[dim],
-                w.shape()
-            )));
-        }
+        return Err(Error::value(format!(
+            "Expected input batch_size ({}) to match target batch_size ({}).",
+            a[0],
+            t.first().map_or("none".to_string(), |n| n.to_string())
+        )));
+    }
+    if a.len() <= 2 && t.len() > 1 || a.len() == 1 && !t.is_empty() && t.as_slice() != [1] {
+        return Err(Error::runtime(format!("0D or 1D target tensor expected, multi-target not supported; it has shape {t:?}")));
+    }
+    let expected: Dims = a.iter().enumerate().filter(|&(d, _)| d != dim).map(|(_, &n)| n).collect();
+    if a.len() > 1 && t != expected {
+        return Err(Error::runtime(format!("Expected target size {expected:?}, got {t:?}")));
+    }
+    if !matches!(target.dtype(), DType::I64 | DType::U8) {
+        return Err(Error::runtime(format!(
+            "expected target dtype to be Long or Byte, but got {}",
+            target.dtype().scalar_type_name()
+        )));
+    }
+    if let Some(w) = weight.filter(|w| w.shape().as_slice() != &a[dim..=dim]) {
+        return Err(Error::runtime(format!(
+            "weight tensor should be defined either for all {} classes or no classes but got weight tensor of shape: {:?}",
+            a[dim],
+            w.shape()
+        )));
+    }
+    Ok(dim)
+}
+
+impl Classes {
+    fn new(x: &Tensor, target: &Tensor, weight: Option<&Tensor>, ignore_index: i64) -> Result<Classes> {
+        let dim = class_dim(x, target, weight)?;
+        let (a, t) = (x.shape(), target.shape());
         let target = to_dtype(&target.detach(), DType::I64)?;
         let counted = ne(&target, &num(ignore_index))?;
         let all_count = all(&counted)?.try_item::<bool>()?;
@@ -104,6 +112,60 @@ fn settle(loss: Tensor, weights: Option<&Tensor>, reduction: Reduction) -> Resul
     }
 }
 
+/// The loss of one class per row by a single kernel, and its derivative by another; `None` where there is none.
+fn in_one_pass(
+    x: &Tensor,
+    target: &Tensor,
+    weight: Option<&Tensor>,
+    kernel: ClassLoss,
+    composed: impl Fn(&Tensor, &Tensor, Option<&Tensor>) -> Result<Tensor> + Send + Sync + 'static,
+) -> Result<Option<Tensor>> {
+    let (shape, rows) = (target.shape(), target.numel());
+    let fits = x.dtype().is_float() && shape.len() + 1 == x.rank();
+    if !fits || weight.is_some_and(|w| w.dtype() != x.dtype() || is_recorded(&[w])) {
+        return Ok(None);
+    }
+    let target = &to_dtype(target, DType::I64)?;
+    let wide = x.dtype().compute();
+    let loss = if kernel.reduction == LossReduction::None { Layout::contiguous(&shape) } else { Layout::contiguous(&[]) };
+    let mut specs: SmallVec<[_; 3]> = SmallVec::new();
+    specs.extend([(loss, x.dtype()), (Layout::contiguous(&[1]), wide)]);
+    if kernel.of_scores {
+        specs.push((Layout::contiguous(&[2, rows]), wide));
+    }
+    let mut ins: SmallVec<[Data; 6]> = SmallVec::new();
+    ins.extend([x.data(), target.data()]);
+    ins.extend(weight.map(Tensor::data));
+    let Some(outs) = custom(KernelId::ClassLoss(kernel), &ins, &specs)? else { return Ok(None) };
+    let mut outs = outs.into_iter();
+    let loss = outs.next().expect("the loss");
+    let by_products: SmallVec<[Tensor; 2]> = outs.collect();
+    let loss = loss.with_grad([x], |s| {
+        let (sx, st, sw) = (s.input(x), s.input(target), weight.map(|w| s.input(w)));
+        grad_fn(move |c, g| {
+            let (x, target) = (sx.get(c)?, st.get(c)?);
+            let weight = sw.as_ref().map(|w| w.get(c)).transpose()?;
+            if c.create_graph() {
+                return through(
+                    &[Some(x)],
+                    |_| true,
+                    g,
+                    |x| composed(x[0].as_ref().expect("given above"), &target, weight.as_ref()),
+                );
+            }
+            let g = contiguous(g)?;
+            let mut ins: SmallVec<[Data; 6]> = SmallVec::new();
+            ins.extend([&g, &x, &target].map(Tensor::data));
+            ins.extend(by_products.iter().chain(&weight).map(Tensor::data));
+            let spec = (Layout::contiguous(&x.shape()), x.dtype());
+            let made = custom(KernelId::ClassLossBackward(kernel), &ins, &[spec])?;
+            let made = made.ok_or_else(|| Error::runtime("a backend with this loss has its derivative too"))?;
+            Ok(made.into_iter().map(Some).collect())
+        })
+    })?;
+    Ok(Some(loss))
+}
+
 /// Returns the negative log likelihood of the classes `target`, given log-probabilities `input` `[classes]`, `[n, classes]` or
 /// `[n, classes, d…]`. Targets equal to `ignore_index` count nothing; with `weight` each class has its own, and the mean is over the weights.
 ///
@@ -118,6 +180,16 @@ fn settle(loss: Tensor, weights: Option<&Tensor>, reduction: Reduction) -> Resul
         ("T(), I()", "Expected 1 or more dimensions (got 0)"), ("T(3, 5), I(3, hi=5), reduction='foo'", "foo is not a valid value for reduction")])]
 pub fn nll_loss(x: &Tensor, target: &Tensor, weight: Option<&Tensor>, ignore_index: i64, reduction: &str) -> Result<Tensor> {
     let reduction = Reduction::parse(reduction)?;
+    let dim = class_dim(x, target, weight)?;
+    let composed = move |x: &Tensor, t: &Tensor, w: Option<&Tensor>| composed_nll(x, t, w, ignore_index, reduction);
+    let kernel = ClassLoss { dim, of_scores: false, ignore_index, reduction: reduction.kernel() };
+    match in_one_pass(x, target, weight, kernel, composed)? {
+        Some(loss) => Ok(loss),
+        None => composed(x, target, weight),
+    }
+}
+
+fn composed_nll(x: &Tensor, target: &Tensor, weight: Option<&Tensor>, ignore_index: i64, reduction: Reduction) -> Result<Tensor> {
     let classes = Classes::new(x, target, weight, ignore_index)?;
     let shape = as_i64(&target.shape());
     let loss = neg(&reshape(&pick(x, classes.dim, &classes.index)?, &shape)?)?;
@@ -157,14 +229,22 @@ pub fn cross_entropy(
     if shape == target.shape() {
         return of_probabilities(x, target, weight, ignore_index, parsed, label_smoothing);
     }
+    if label_smoothing == 0.0 {
+        let dim = class_dim(x, target, weight)?;
+        let kernel = ClassLoss { dim, of_scores: true, ignore_index, reduction: parsed.kernel() };
+        let composed = move |x: &Tensor, t: &Tensor, w: Option<&Tensor>| {
+            composed_nll(&log_softmax(x, dim as i64, None)?, t, w, ignore_index, parsed)
+        };
+        return match in_one_pass(x, target, weight, kernel, composed)? {
+            Some(loss) => Ok(loss),
+            None => composed(x, target, weight),
+        };
+    }
     let classes = Classes::new(x, target, weight, ignore_index)?;
     let logs = log_softmax(x, d as i64, None)?;
     let at = as_i64(&target.shape());
     let weights = classes.weights(weight, &at, x.dtype())?;
     let hard = settle(neg(&reshape(&pick(&logs, d, &classes.index)?, &at)?)?, weights.as_ref(), parsed)?;
-    if label_smoothing == 0.0 {
-        return Ok(hard);
-    }
     // The even part: every class's loss, weighed by the class; it is divided by what divides the hard part.
     let every = neg(&sum_dim(
         &if let Some(w) = weight { mul(&logs, &across(w, shape.len(), d)?)? } else { logs },

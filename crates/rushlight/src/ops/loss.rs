@@ -4,6 +4,7 @@
 
 use super::formula::{compute, derivative};
 use super::*;
+use rushlight_kernels::backend::LossReduction;
 
 ops![
     mse_loss,
@@ -37,6 +38,14 @@ impl Reduction {
             "mean" => Ok(Reduction::Mean),
             "sum" => Ok(Reduction::Sum),
             _ => Err(Error::value(format!("{name} is not a valid value for reduction"))),
+        }
+    }
+    /// As the kernels name it.
+    pub(super) fn kernel(self) -> LossReduction {
+        match self {
+            Reduction::None => LossReduction::None,
+            Reduction::Mean => LossReduction::Mean,
+            Reduction::Sum => LossReduction::Sum,
         }
     }
     pub(super) fn of(self, loss: Tensor) -> Result<Tensor> {

@@ -5,6 +5,7 @@
 //! Must not live here: loops over elements (they are kernels, one floor down), and locks (they are in `storage.rs`).
 
 pub(crate) mod formula;
+pub(crate) mod fused;
 pub(crate) mod lift;
 mod operators;
 

@@ -1,12 +1,14 @@
 //! Normalisation: by layer, group, batch, instance, length.
 //!
-//! All but the last come from two ops: [`standardise`] brings groups of elements to mean zero and variance one, [`scale_shift`] applies
-//! weight and bias.
+//! All but the last run as one kernel, forward and backward ([`in_one_pass`]). Where there is none for the operands, and for derivatives of higher
+//! order, they come from two ops: [`standardise`] brings groups of elements to mean zero and variance one, [`scale_shift`] applies weight and
+//! bias.
 
 use super::formula::{compute, derivative};
+use super::fused::{custom, through};
 use super::*;
-use crate::autograd::{self, grad_fn_many, no_grad};
-use rushlight_kernels::backend::KernelId;
+use crate::autograd::{self, Grads, grad_fn, grad_fn_many, is_recorded, no_grad};
+use rushlight_kernels::backend::{ChannelNorm, KernelId, RowNorm};
 
 ops![layer_norm, rms_norm, group_norm, batch_norm, instance_norm, normalize];
 
@@ -108,6 +110,101 @@ fn per_channel(x: Option<&Tensor>, rank: usize) -> Result<Option<Tensor>> {
     x.map(|x| if x.numel() == 0 { Ok(x.clone()) } else { reshape(x, &shape) }).transpose()
 }
 
+/// A normalisation by a kernel, and the kernel that gives all three gradients.
+struct Kernels {
+    forward: KernelId,
+    backward: KernelId,
+    /// Small results of the forward kernel, and the elements of each: first mean and 1/√(variance + eps), which the backward kernel wants.
+    by_products: [usize; 2],
+}
+
+/// Normalises in one pass over memory: the result and the by-products; `None` where there is no kernel for the operands. `composed` is the same
+/// function of x, weight and bias as ops.
+fn in_one_pass(
+    kernels: Kernels,
+    x: &Tensor,
+    given: &[&Tensor],
+    affine: [Option<&Tensor>; 2],
+    composed: impl Fn(&Tensor, Option<&Tensor>, Option<&Tensor>) -> Result<Tensor> + Send + Sync + 'static,
+) -> Result<Option<SmallVec<[Tensor; 2]>>> {
+    let fits = |t: &&Tensor| t.dtype() == x.dtype();
+    if !x.dtype().is_float() || x.numel() == 0 || !given.iter().chain(affine.iter().flatten()).all(fits) || is_recorded(given) {
+        return Ok(None);
+    }
+    let x = &contiguous(x)?;
+    let affine: [Option<Tensor>; 2] = match affine.map(|t| t.map(contiguous).transpose()) {
+        [w, b] => [w?, b?],
+    };
+    let Kernels { forward, backward, by_products: [count, len] } = kernels;
+    let wide = x.dtype().compute();
+    let mut specs: SmallVec<[_; 4]> = SmallVec::new();
+    specs.push((Layout::contiguous(&x.shape()), x.dtype()));
+    specs.extend((0..count).map(|_| (Layout::contiguous(&[len]), wide)));
+    let mut ins: SmallVec<[Data; 5]> = SmallVec::new();
+    ins.push(x.data());
+    for t in given {
+        ins.push(contiguous(t)?.data());
+    }
+    ins.extend(affine.iter().flatten().map(Tensor::data));
+    let Some(outs) = custom(forward, &ins, &specs)? else { return Ok(None) };
+    let present: SmallVec<[&Tensor; 3]> = [x].into_iter().chain(affine.iter().flatten()).collect();
+    let statistics = [outs[1].clone(), outs[2].clone()];
+    autograd::record(&outs[..1], &present, |s| {
+        let sx = s.input(x);
+        let vectors = affine.each_ref().map(|t| t.as_ref().map(|t| (s.input(t), t.shape())));
+        grad_fn(move |c, g| {
+            let x = sx.get(c)?;
+            let mut w = vectors[0].as_ref().map(|(t, _)| t.get(c)).transpose()?;
+            let slots = [true, w.is_some(), vectors[1].is_some()];
+            let kept = |all: Grads| -> Grads { all.into_iter().zip(slots).filter(|(_, is)| *is).map(|(g, _)| g).collect() };
+            if c.create_graph() {
+                let b = vectors[1].as_ref().map(|(t, _)| t.get(c)).transpose()?;
+                let number = |slot: usize| slots[..slot].iter().filter(|is| **is).count();
+                let all = through(
+                    &[Some(x), w, b],
+                    |slot| c.needs(number(slot)),
+                    g,
+                    |t| composed(t[0].as_ref().expect("given above"), t[1].as_ref(), t[2].as_ref()),
+                )?;
+                return Ok(kept(all));
+            }
+            let mut ins: SmallVec<[Data; 5]> = SmallVec::new();
+            ins.extend([&contiguous(g)?, &x, &statistics[0], &statistics[1]].map(Tensor::data));
+            ins.extend(w.take().map(|w| w.data()));
+            // Where there is no weight or bias, its gradient is computed and dropped.
+            let spec = |shape: &[usize]| (Layout::contiguous(shape), x.dtype());
+            let channels = match backward {
+                KernelId::RowNormBackward(n) => n.groups * (n.width / n.inner),
+                KernelId::ChannelNormBackward(n) => n.channels,
+                _ => unreachable!("the kernels of this file"),
+            };
+            let vector = |i: usize| vectors[i].as_ref().map_or_else(|| spec(&[channels]), |(_, shape)| spec(shape));
+            let made = custom(backward, &ins, &[spec(&x.shape()), vector(0), vector(1)])?;
+            let made = made.ok_or_else(|| Error::runtime("a backend with this normalisation has its derivative too"))?;
+            Ok(kept(made.into_iter().map(Some).collect()))
+        })
+    })?;
+    Ok(Some(outs))
+}
+
+/// [`in_one_pass`] for rows.
+fn rows_in_one_pass(
+    norm: RowNorm,
+    x: &Tensor,
+    weight: Option<&Tensor>,
+    bias: Option<&Tensor>,
+    composed: impl Fn(&Tensor, Option<&Tensor>, Option<&Tensor>) -> Result<Tensor> + Send + Sync + 'static,
+) -> Result<Option<SmallVec<[Tensor; 2]>>> {
+    let norm = RowNorm { weight: weight.is_some(), bias: bias.is_some(), ..norm };
+    let by_products = [2, x.numel() / norm.width.max(1)];
+    let kernels = Kernels { forward: KernelId::RowNorm(norm), backward: KernelId::RowNormBackward(norm), by_products };
+    in_one_pass(kernels, x, &[], [weight, bias], composed)
+}
+
+fn first(outs: SmallVec<[Tensor; 2]>) -> Tensor {
+    outs.into_iter().next().expect("the result comes first")
+}
+
 /// The dimensions that `normalized_shape` covers, after all checks that layer norm and RMS norm share.
 fn covered(x: &Tensor, normalized: &[i64], weight: Option<&Tensor>, bias: Option<&Tensor>) -> Result<Dims> {
     if normalized.is_empty() {
@@ -153,7 +250,13 @@ pub fn layer_norm(
     eps: f64,
 ) -> Result<Tensor> {
     let over = covered(x, normalized_shape, weight, bias)?;
-    scale_shift(&standardise(x, &over, eps)?.x, weight, bias)
+    let width = over.iter().map(|&d| x.shape()[d]).product();
+    let norm = RowNorm { width, groups: 1, inner: 1, centred: true, weight: false, bias: false, eps };
+    let composed = move |x: &Tensor, w: Option<&Tensor>, b: Option<&Tensor>| scale_shift(&standardise(x, &over, eps)?.x, w, b);
+    match rows_in_one_pass(norm, x, weight, bias, composed.clone())? {
+        Some(outs) => Ok(first(outs)),
+        None => composed(x, weight, bias),
+    }
 }
 
 /// Divides by the root of the mean square of the last dimensions, whose sizes are `normalized_shape`, then multiplies by `weight`. Without
@@ -169,11 +272,19 @@ pub fn rms_norm(x: &Tensor, normalized_shape: &[i64], weight: Option<&Tensor>, e
     if !x.dtype().is_float() {
         return Err(unsupported(x.dtype()));
     }
-    let wide = to_dtype(x, x.dtype().compute())?;
-    let eps = eps.unwrap_or(if wide.dtype() == DType::F64 { f64::EPSILON } else { f32::EPSILON as f64 });
-    let rstd = rsqrt(&add(&average(&square(&wide)?, &over)?, &num(eps), ONE)?)?;
-    let y = mul(&wide, &rstd)?;
-    to_dtype(&if let Some(w) = weight { mul(&y, w)? } else { y }, x.dtype())
+    let eps = eps.unwrap_or(if x.dtype() == DType::F64 { f64::EPSILON } else { f32::EPSILON as f64 });
+    let width = over.iter().map(|&d| x.shape()[d]).product();
+    let norm = RowNorm { width, groups: 1, inner: 1, centred: false, weight: false, bias: false, eps };
+    let composed = move |x: &Tensor, w: Option<&Tensor>, _: Option<&Tensor>| {
+        let wide = to_dtype(x, x.dtype().compute())?;
+        let rstd = rsqrt(&add(&average(&square(&wide)?, &over)?, &num(eps), ONE)?)?;
+        let y = mul(&wide, &rstd)?;
+        to_dtype(&if let Some(w) = w { mul(&y, w)? } else { y }, x.dtype())
+    };
+    match rows_in_one_pass(norm, x, weight, None, composed.clone())? {
+        Some(outs) => Ok(first(outs)),
+        None => composed(x, weight, None),
+    }
 }
 
 /// Cuts the channels (dimension 1) into `num_groups` groups and brings each, with all that follows, to mean zero and variance one; then
@@ -204,22 +315,38 @@ pub fn group_norm(x: &Tensor, num_groups: i64, weight: Option<&Tensor>, bias: Op
         }
     }
     let members = shape[1..].iter().product::<usize>() as i64 / num_groups;
-    let groups = reshape(x, &[shape[0] as i64, num_groups, members])?;
-    let y = reshape(&standardise(&groups, &[2], eps)?.x, &as_i64(&shape))?;
-    scale_shift(&y, per_channel(weight, shape.len())?.as_ref(), per_channel(bias, shape.len())?.as_ref())
+    let inner = shape[2..].iter().product();
+    let norm =
+        RowNorm { width: members as usize, groups: num_groups as usize, inner, centred: true, weight: false, bias: false, eps };
+    let composed = move |x: &Tensor, w: Option<&Tensor>, b: Option<&Tensor>| {
+        let shape = x.shape();
+        let groups = reshape(x, &[shape[0] as i64, num_groups, members])?;
+        let y = reshape(&standardise(&groups, &[2], eps)?.x, &as_i64(&shape))?;
+        scale_shift(&y, per_channel(w, shape.len())?.as_ref(), per_channel(b, shape.len())?.as_ref())
+    };
+    match rows_in_one_pass(norm, x, weight, bias, composed)? {
+        Some(outs) => Ok(first(outs)),
+        None => composed(x, weight, bias),
+    }
 }
 
-/// `running = (1 - momentum) * running + momentum * now`, in place and without history.
-fn follow(running: &Tensor, now: &Tensor, momentum: f64) -> Result<()> {
+/// `running = (1 - momentum) * running + momentum * now` for each pair, in place, without history and in one pass.
+fn follow(pairs: &[(&Tensor, Tensor)], momentum: f64) -> Result<()> {
+    if pairs.is_empty() {
+        return Ok(());
+    }
     let _guard = no_grad();
     let mut k = Pointwise::new();
-    let (old, new) = (k.input(running), k.input(now));
-    let dtype = running.dtype().compute();
-    let (old, new) = (k.cast(dtype, old), k.cast(dtype, new));
-    let (keep, take) = (k.constant(1.0 - momentum, dtype), k.constant(momentum, dtype));
-    let (old, new) = (k.bin(BinOp::Mul, old, keep)?, k.bin(BinOp::Mul, new, take)?);
-    let sum = k.bin(BinOp::Add, old, new)?;
-    k.run_into(&[(sum, running)])
+    let mut sums: SmallVec<[_; 2]> = SmallVec::new();
+    let loaded: SmallVec<[_; 2]> = pairs.iter().map(|(running, now)| (k.input(running), k.input(now))).collect();
+    for ((running, _), (old, new)) in pairs.iter().zip(loaded) {
+        let dtype = running.dtype().compute();
+        let (old, new) = (k.cast(dtype, old), k.cast(dtype, new));
+        let (keep, take) = (k.constant(1.0 - momentum, dtype), k.constant(momentum, dtype));
+        let (old, new) = (k.bin(BinOp::Mul, old, keep)?, k.bin(BinOp::Mul, new, take)?);
+        sums.push((k.bin(BinOp::Add, old, new)?, *running));
+    }
+    k.run_into(&sums)
 }
 
 /// The unbiased variance of groups of `n` elements, back from 1/√(biased + eps).
@@ -243,6 +370,24 @@ fn check_channels(channels: usize, vectors: [(&str, Option<&Tensor>); 4]) -> Res
 
 /// `(x - running_mean) / √(running_var + eps)`, with weight and bias, as one factor and one summand per channel.
 fn by_running(
+    x: &Tensor,
+    mean: &Tensor,
+    var: &Tensor,
+    weight: Option<&Tensor>,
+    bias: Option<&Tensor>,
+    eps: f64,
+) -> Result<Tensor> {
+    let composed = {
+        let (mean, var) = (mean.detach(), var.detach());
+        move |x: &Tensor, w: Option<&Tensor>, b: Option<&Tensor>| composed_by_running(x, &mean, &var, w, b, eps)
+    };
+    match channels_in_one_pass(x, &[mean, var], weight, bias, eps, composed)? {
+        Some(outs) => Ok(first(outs)),
+        None => composed_by_running(x, mean, var, weight, bias, eps),
+    }
+}
+
+fn composed_by_running(
     x: &Tensor,
     mean: &Tensor,
     var: &Tensor,
@@ -304,15 +449,55 @@ pub fn batch_norm(
         return by_running(x, mean, var, weight, bias, eps);
     }
     let over: Dims = (0..shape.len()).filter(|&d| d != 1).collect();
+    let composed = {
+        let over = over.clone();
+        move |x: &Tensor, w: Option<&Tensor>, b: Option<&Tensor>| {
+            scale_shift(&standardise(x, &over, eps)?.x, per_channel(w, x.rank())?.as_ref(), per_channel(b, x.rank())?.as_ref())
+        }
+    };
+    let update = |mean: Tensor, var: &dyn Fn() -> Result<Tensor>| {
+        let mut pairs: SmallVec<[_; 2]> = SmallVec::new();
+        if n > 0 {
+            pairs.extend(running_mean.map(|running| (running, mean)));
+            pairs.extend(running_var.map(|running| Ok::<_, Error>((running, var()?))).transpose()?);
+        }
+        follow(&pairs, momentum)
+    };
+    if let Some(outs) = channels_in_one_pass(x, &[], weight, bias, eps, composed)? {
+        update(outs[1].clone(), &|| Ok(outs[3].clone()))?;
+        return Ok(first(outs));
+    }
     let y = standardise(x, &over, eps)?;
     let flat = |t: &Tensor| reshape(&t.detach(), &[channels as i64]);
-    if let Some(running) = running_mean.filter(|_| n > 0) {
-        follow(running, &flat(&y.mean)?, momentum)?;
-    }
-    if let Some(running) = running_var.filter(|_| n > 0) {
-        follow(running, &unbiased_variance(&flat(&y.rstd)?, eps, n as f64)?, momentum)?;
-    }
+    update(flat(&y.mean)?, &|| unbiased_variance(&flat(&y.rstd)?, eps, n as f64))?;
     scale_shift(&y.x, per_channel(weight, shape.len())?.as_ref(), per_channel(bias, shape.len())?.as_ref())
+}
+
+/// [`in_one_pass`] for the channels of `[n, channels, …]`, by their own statistics or by those given.
+fn channels_in_one_pass(
+    x: &Tensor,
+    given: &[&Tensor],
+    weight: Option<&Tensor>,
+    bias: Option<&Tensor>,
+    eps: f64,
+    composed: impl Fn(&Tensor, Option<&Tensor>, Option<&Tensor>) -> Result<Tensor> + Send + Sync + 'static,
+) -> Result<Option<SmallVec<[Tensor; 2]>>> {
+    let shape = x.shape();
+    let norm = ChannelNorm {
+        outer: shape[0],
+        channels: shape[1],
+        inner: shape[2..].iter().product(),
+        own: given.is_empty(),
+        weight: weight.is_some(),
+        bias: bias.is_some(),
+        eps,
+    };
+    let kernels = Kernels {
+        forward: KernelId::ChannelNorm(norm),
+        backward: KernelId::ChannelNormBackward(norm),
+        by_products: [3, norm.channels],
+    };
+    in_one_pass(kernels, x, given, [weight, bias], composed)
 }
 
 /// An empty vector, which has no channels: PyTorch lets it pass, under the weight and the bias of the first one.
@@ -357,14 +542,31 @@ pub fn instance_norm(
         return by_running(x, mean, var, weight, bias, eps);
     }
     let over: Dims = (2..shape.len()).collect();
+    let norm = RowNorm { width: n, groups: shape[1], inner: n, centred: true, weight: false, bias: false, eps };
+    let composed = {
+        let over = over.clone();
+        move |x: &Tensor, w: Option<&Tensor>, b: Option<&Tensor>| {
+            scale_shift(&standardise(x, &over, eps)?.x, per_channel(w, x.rank())?.as_ref(), per_channel(b, x.rank())?.as_ref())
+        }
+    };
+    let follow_batch = |mean: &Tensor, rstd: &Tensor| {
+        let of_batch =
+            |t: &Tensor| mean_dim(&reshape(&t.detach(), &[shape[0] as i64, shape[1] as i64])?, Some(&[0]), false, None);
+        let mut pairs: SmallVec<[_; 2]> = SmallVec::new();
+        if let Some(running) = running_mean.filter(|_| x.numel() > 0) {
+            pairs.push((running, of_batch(mean)?));
+        }
+        if let Some(running) = running_var.filter(|_| x.numel() > 0) {
+            pairs.push((running, of_batch(&unbiased_variance(&rstd.detach(), eps, n as f64)?)?));
+        }
+        follow(&pairs, momentum)
+    };
+    if let Some(outs) = rows_in_one_pass(norm, x, weight, bias, composed)? {
+        follow_batch(&outs[1], &outs[2])?;
+        return Ok(first(outs));
+    }
     let y = standardise(x, &over, eps)?;
-    let of_batch = |t: &Tensor| mean_dim(&reshape(&t.detach(), &[shape[0] as i64, shape[1] as i64])?, Some(&[0]), false, None);
-    if let Some(running) = running_mean.filter(|_| x.numel() > 0) {
-        follow(running, &of_batch(&y.mean)?, momentum)?;
-    }
-    if let Some(running) = running_var.filter(|_| x.numel() > 0) {
-        follow(running, &of_batch(&unbiased_variance(&y.rstd.detach(), eps, n as f64)?)?, momentum)?;
-    }
+    follow_batch(&y.mean, &y.rstd)?;
     scale_shift(&y.x, per_channel(weight, shape.len())?.as_ref(), per_channel(bias, shape.len())?.as_ref())
 }
 

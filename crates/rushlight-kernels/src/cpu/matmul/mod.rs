@@ -24,6 +24,7 @@ pub(crate) use kernel::{HasKernels, TAPS};
 pub(crate) use number::{Acc, Number};
 pub(crate) use pack::{Right, Strided, convert, pack};
 pub(crate) use plan::{Size, run, try_run};
+pub(crate) use vector::{Lanes, Vector};
 
 /// A matrix within a batch: where its first element lies and how far its neighbours are.
 #[derive(Clone, Copy)]

@@ -10,7 +10,7 @@ use super::number::Acc;
 ///
 /// # Safety
 /// Callers of the methods run on a processor with the register's instruction set; pointers are valid for the lanes accessed.
-pub(super) trait Vector: Copy {
+pub(crate) trait Vector: Copy {
     type Lane: Acc;
     /// Which lanes a masked access touches.
     type Mask: Copy;
@@ -71,7 +71,7 @@ pub(super) trait Vector: Copy {
 
 /// Lanes that the compiler maps to whatever registers the target has.
 #[derive(Clone, Copy)]
-pub(super) struct Lanes<T, const N: usize>([T; N]);
+pub(crate) struct Lanes<T, const N: usize>([T; N]);
 
 impl<T: Acc, const N: usize> Vector for Lanes<T, N> {
     type Lane = T;

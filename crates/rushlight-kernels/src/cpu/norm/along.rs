@@ -32,7 +32,21 @@ impl Along {
     }
 
     /// Offsets of the rows from `first` on, in each view.
+    #[inline]
     pub(super) fn from(&self, first: usize) -> impl Iterator<Item = [isize; VIEWS]> {
+        let mut steps = [0isize; VIEWS];
+        let even = self.dims.len() <= 1;
+        if even {
+            self.strides.iter().zip(&mut steps).for_each(|(s, step)| *step = s.first().copied().unwrap_or(0));
+        }
+        let mut walk = if even { None } else { Some(self.walk(first)) };
+        (first..self.rows).map(move |row| match &mut walk {
+            None => steps.map(|step| row as isize * step),
+            Some(walk) => walk.next().expect("as many offsets as rows"),
+        })
+    }
+
+    fn walk(&self, first: usize) -> impl Iterator<Item = [isize; VIEWS]> {
         let mut index: Dims = SmallVec::from_elem(0, self.dims.len());
         let mut offsets = [0isize; VIEWS];
         let mut left = first;

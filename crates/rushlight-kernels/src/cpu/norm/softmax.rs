@@ -4,6 +4,7 @@
 //! neighbouring rows lie side by side, are worked on [`LANES`] at a time: row number in the lane, so that nothing is folded across.
 
 use super::along::{Along, VIEWS};
+use super::lanes::{larger, map_sum1, map1, map2, maximum, sum_of, sums2};
 use crate::backend::*;
 use crate::cpu::pool;
 use crate::cpu::rows::{Compute, Shared, load, store};
@@ -11,11 +12,10 @@ use crate::cpu::simd::{self, Body, Isa, Real};
 use crate::*;
 use std::marker::PhantomData;
 
-/// Rows that are worked on together, and accumulators of a single row: four AVX2 registers of f32 hide an addition's latency.
-const LANES: usize = 16;
-const ACCUMULATORS: usize = 32;
+/// Rows that are worked on together: one AVX-512 register of f32.
+pub(super) const LANES: usize = 16;
 /// Rows up to this length go together: alone, they would leave most of the accumulators idle.
-const SHORT: usize = 32;
+pub(super) const SHORT: usize = 32;
 
 /// A function of a row `a` (and `b`), written once for one row and once for several.
 pub(super) trait RowOp: Sync + 'static {
@@ -36,12 +36,9 @@ impl RowOp for Softmax {
     #[inline(always)]
     fn row<S: Isa, A: Real>(a: &[A], _: &[A], out: &mut [A]) {
         let max = maximum(a);
-        for (out, &x) in out.iter_mut().zip(a) {
-            *out = (x - max).exp::<S>();
-        }
-        let sum = sum_of(out, |x| x);
+        let scale = A::ONE / map_sum1(a, out, |x, _| (x - max).exp_neg::<S>());
         for out in out {
-            *out = *out / sum;
+            *out = *out * scale;
         }
     }
     #[inline(always)]
@@ -50,13 +47,17 @@ impl RowOp for Softmax {
         let mut sum = [A::ZERO; LANES];
         for (out, a) in out.iter_mut().zip(a) {
             for l in 0..LANES {
-                out[l] = (a[l] - max[l]).exp::<S>();
+                out[l] = (a[l] - max[l]).exp_neg::<S>();
                 sum[l] = sum[l] + out[l];
             }
         }
+        let mut scale = sum;
+        for l in 0..LANES {
+            scale[l] = A::ONE / sum[l];
+        }
         for out in out {
             for l in 0..LANES {
-                out[l] = out[l] / sum[l];
+                out[l] = out[l] * scale[l];
             }
         }
     }
@@ -66,10 +67,8 @@ impl RowOp for LogSoftmax {
     #[inline(always)]
     fn row<S: Isa, A: Real>(a: &[A], _: &[A], out: &mut [A]) {
         let max = maximum(a);
-        let log = sum_of(a, |x| (x - max).exp::<S>()).ln::<S>();
-        for (out, &x) in out.iter_mut().zip(a) {
-            *out = x - max - log;
-        }
+        let log = sum_of(a, |x| (x - max).exp_neg::<S>()).ln::<S>();
+        map1(a, out, |x, _| x - max - log);
     }
     #[inline(always)]
     fn columns<S: Isa, A: Real>(a: &[[A; LANES]], _: &[[A; LANES]], out: &mut [[A; LANES]]) {
@@ -77,7 +76,7 @@ impl RowOp for LogSoftmax {
         let mut sum = [A::ZERO; LANES];
         for a in a {
             for l in 0..LANES {
-                sum[l] = sum[l] + (a[l] - max[l]).exp::<S>();
+                sum[l] = sum[l] + (a[l] - max[l]).exp_neg::<S>();
             }
         }
         let mut log = [A::ZERO; LANES];
@@ -95,13 +94,8 @@ impl RowOp for LogSoftmax {
 impl RowOp for SoftmaxBackward {
     #[inline(always)]
     fn row<S: Isa, A: Real>(grad: &[A], y: &[A], out: &mut [A]) {
-        for ((out, &g), &y) in out.iter_mut().zip(grad).zip(y) {
-            *out = g * y;
-        }
-        let dot = sum_of(out, |x| x);
-        for ((out, &g), &y) in out.iter_mut().zip(grad).zip(y) {
-            *out = (g - dot) * y;
-        }
+        let [dot] = sums2(grad, y, |g, y| [g * y]);
+        map2(grad, y, out, |g, y, _| (g - dot) * y);
     }
     #[inline(always)]
     fn columns<S: Isa, A: Real>(grad: &[[A; LANES]], y: &[[A; LANES]], out: &mut [[A; LANES]]) {
@@ -123,9 +117,7 @@ impl RowOp for LogSoftmaxBackward {
     #[inline(always)]
     fn row<S: Isa, A: Real>(grad: &[A], y: &[A], out: &mut [A]) {
         let sum = sum_of(grad, |g| g);
-        for ((out, &g), &y) in out.iter_mut().zip(grad).zip(y) {
-            *out = g - y.exp::<S>() * sum;
-        }
+        map2(grad, y, out, |g, y, _| g - y.exp_neg::<S>() * sum);
     }
     #[inline(always)]
     fn columns<S: Isa, A: Real>(grad: &[[A; LANES]], y: &[[A; LANES]], out: &mut [[A; LANES]]) {
@@ -137,19 +129,14 @@ impl RowOp for LogSoftmaxBackward {
         }
         for ((out, g), y) in out.iter_mut().zip(grad).zip(y) {
             for l in 0..LANES {
-                out[l] = g[l] - y[l].exp::<S>() * sum[l];
+                out[l] = g[l] - y[l].exp_neg::<S>() * sum[l];
             }
         }
     }
 }
 
 #[inline(always)]
-fn larger<A: Real>(a: A, b: A) -> A {
-    if b > a { b } else { a }
-}
-
-#[inline(always)]
-fn maxima<A: Real>(a: &[[A; LANES]]) -> [A; LANES] {
+pub(super) fn maxima<A: Real>(a: &[[A; LANES]]) -> [A; LANES] {
     let mut max = [-A::INFINITY; LANES];
     for a in a {
         for l in 0..LANES {
@@ -157,50 +144,6 @@ fn maxima<A: Real>(a: &[[A; LANES]]) -> [A; LANES] {
         }
     }
     max
-}
-
-#[inline(always)]
-fn maximum<A: Real>(a: &[A]) -> A {
-    let mut max = [-A::INFINITY; ACCUMULATORS];
-    let (blocks, tail) = a.as_chunks::<ACCUMULATORS>();
-    for block in blocks {
-        for l in 0..ACCUMULATORS {
-            max[l] = larger(max[l], block[l]);
-        }
-    }
-    for (max, &x) in max.iter_mut().zip(tail) {
-        *max = larger(*max, x);
-    }
-    fold(max, larger)
-}
-
-/// The sum of `f(x)`, in a fixed order.
-#[inline(always)]
-fn sum_of<A: Real>(a: &[A], f: impl Fn(A) -> A) -> A {
-    let mut sum = [A::ZERO; ACCUMULATORS];
-    let (blocks, tail) = a.as_chunks::<ACCUMULATORS>();
-    for block in blocks {
-        for l in 0..ACCUMULATORS {
-            sum[l] = sum[l] + f(block[l]);
-        }
-    }
-    for (sum, &x) in sum.iter_mut().zip(tail) {
-        *sum = *sum + f(x);
-    }
-    fold(sum, |a, b| a + b)
-}
-
-/// Joins accumulators as a tree, which vectorises; one after the other would cost 45 ns a row.
-#[inline(always)]
-fn fold<A: Real>(mut acc: [A; ACCUMULATORS], f: impl Fn(A, A) -> A) -> A {
-    let mut width = ACCUMULATORS / 2;
-    while width > 0 {
-        for l in 0..width {
-            acc[l] = f(acc[l], acc[l + width]);
-        }
-        width /= 2;
-    }
-    acc[0]
 }
 
 /// `y = op(x)` along `dim`.
@@ -247,7 +190,7 @@ fn apply<T: Compute<Wide: Real>, O: RowOp, const N: usize>(dim: usize, ins: [Vie
     if job.n <= SHORT || apart_but_neighbours {
         pool::for_ranges(job.along.rows, rows_per_chunk.next_multiple_of(LANES), |rows| job.together(rows));
     } else {
-        pool::for_ranges(job.along.rows, rows_per_chunk, |rows| job.one_by_one(rows));
+        pool::for_ranges(job.along.rows, rows_per_chunk, |rows| simd::run_widest(Alone { job: &job, rows }));
     }
     Ok(Some(()))
 }
@@ -264,7 +207,8 @@ struct Job<T, O, const N: usize> {
 }
 
 impl<T: Compute<Wide: Real>, O: RowOp, const N: usize> Job<T, O, N> {
-    fn one_by_one(&self, rows: std::ops::Range<usize>) {
+    #[inline(always)]
+    fn one_by_one<S: Isa>(&self, rows: std::ops::Range<usize>) {
         let n = self.n;
         let plain = T::DTYPE == <T::Wide as Element>::DTYPE;
         let mut scratch = vec![<T::Wide as Real>::ZERO; n * (N + 1)];
@@ -288,7 +232,7 @@ impl<T: Compute<Wide: Real>, O: RowOp, const N: usize> Job<T, O, N> {
                 }
                 let direct = plain && self.steps[N] == 1;
                 let out = if direct { std::slice::from_raw_parts_mut(to.cast::<T::Wide>(), n) } else { &mut *out_scratch };
-                simd::run(Row::<_, O> { a: inputs[0], b: inputs[1], out, op: PhantomData });
+                O::row::<S, T::Wide>(inputs[0], inputs[1], out);
                 if !direct {
                     store(out_scratch, to, self.steps[N]);
                 }
@@ -313,7 +257,7 @@ impl<T: Compute<Wide: Real>, O: RowOp, const N: usize> Job<T, O, N> {
                     let starts = at.map(|a| a[i]);
                     load_tile(self.ins[i].get(), &starts[..count], self.steps[i], &mut tiles[i], &mut row);
                 }
-                simd::run(Tile::<_, O> { a: &tiles[0], b: &tiles[1], out: &mut out, op: PhantomData });
+                simd::run_widest(Tile::<_, O> { a: &tiles[0], b: &tiles[1], out: &mut out, op: PhantomData });
                 store_tile(self.out.get(), &at.map(|a| a[N])[..count], self.steps[N], &out, &mut row);
             }
         }
@@ -329,7 +273,7 @@ fn side_by_side(starts: &[isize]) -> bool {
 ///
 /// # Safety
 /// `tile.len()` elements, `step` apart, may be read from each start.
-unsafe fn load_tile<T: Compute>(
+pub(super) unsafe fn load_tile<T: Compute>(
     from: *const T,
     starts: &[isize],
     step: isize,
@@ -340,7 +284,13 @@ unsafe fn load_tile<T: Compute>(
     unsafe {
         if side_by_side(starts) {
             let from = from.offset(starts[0]);
+            let plain = T::DTYPE == <T::Wide as Element>::DTYPE;
             for (j, lanes) in tile.iter_mut().enumerate() {
+                // A copy of a fixed size stays in registers.
+                if plain && starts.len() == LANES {
+                    *lanes = from.offset(j as isize * step).cast::<[T::Wide; LANES]>().read_unaligned();
+                    continue;
+                }
                 load(from.offset(j as isize * step), 1, &mut lanes[..starts.len()]);
             }
             return;
@@ -356,12 +306,23 @@ unsafe fn load_tile<T: Compute>(
 ///
 /// # Safety
 /// `tile.len()` elements, `step` apart, may be written from each start, by this thread only.
-unsafe fn store_tile<T: Compute>(to: *mut T, starts: &[isize], step: isize, tile: &[[T::Wide; LANES]], row: &mut [T::Wide]) {
+pub(super) unsafe fn store_tile<T: Compute>(
+    to: *mut T,
+    starts: &[isize],
+    step: isize,
+    tile: &[[T::Wide; LANES]],
+    row: &mut [T::Wide],
+) {
     // SAFETY: the caller's.
     unsafe {
         if side_by_side(starts) {
             let to = to.offset(starts[0]);
+            let plain = T::DTYPE == <T::Wide as Element>::DTYPE;
             for (j, lanes) in tile.iter().enumerate() {
+                if plain && starts.len() == LANES {
+                    to.offset(j as isize * step).cast::<[T::Wide; LANES]>().write_unaligned(*lanes);
+                    continue;
+                }
                 store(&lanes[..starts.len()], to.offset(j as isize * step), 1);
             }
             return;
@@ -373,18 +334,17 @@ unsafe fn store_tile<T: Compute>(to: *mut T, starts: &[isize], step: isize, tile
     }
 }
 
-struct Row<'a, A, O> {
-    a: &'a [A],
-    b: &'a [A],
-    out: &'a mut [A],
-    op: PhantomData<O>,
+/// Rows that are worked on each by itself.
+struct Alone<'a, T, O, const N: usize> {
+    job: &'a Job<T, O, N>,
+    rows: std::ops::Range<usize>,
 }
 
-impl<A: Real, O: RowOp> Body for Row<'_, A, O> {
+impl<T: Compute<Wide: Real>, O: RowOp, const N: usize> Body for Alone<'_, T, O, N> {
     type Out = ();
     #[inline(always)]
     fn run<S: Isa>(self) {
-        O::row::<S, A>(self.a, self.b, self.out)
+        self.job.one_by_one::<S>(self.rows)
     }
 }
 

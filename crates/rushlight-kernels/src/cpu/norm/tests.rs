@@ -1,3 +1,6 @@
+mod affine;
+mod classes;
+
 use super::*;
 use crate::cpu::pool::tests::with_threads;
 use crate::cpu::rows::Compute;

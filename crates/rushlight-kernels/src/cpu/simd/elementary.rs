@@ -74,6 +74,19 @@ pub(super) fn exp<S: Isa>(x: f32) -> f32 {
     scale(p, m)
 }
 
+/// [`exp`] for `x < 88`, where the power of two is one factor instead of two: with x from -87.3 down there is no normal result, and zero is given.
+#[inline(always)]
+pub(super) fn exp_neg<S: Isa>(x: f32) -> f32 {
+    let m = fma::<S>(x, std::f32::consts::LOG2_E, ROUND);
+    let n = m - ROUND;
+    let r = fma::<S>(n, 2.121_944_4e-4, fma::<S>(n, -0.693_359_4, x));
+    let p = poly::<S, 6>(r, [0.5, 0.166_666_65, 4.166_579_6e-2, 8.333_452e-3, 1.398_2e-3, 1.987_569_1e-4]);
+    // The shift moves n, which stands in m's low bits, to the exponent, and the rest out.
+    let power = f32::from_bits((m.to_bits() << 23).wrapping_add(1f32.to_bits()));
+    let y = (fma::<S>(p, r * r, r) + 1.0) * power;
+    if x < -87.336_54 { 0.0 } else { y }
+}
+
 #[inline(always)]
 pub(super) fn exp2<S: Isa>(x: f32) -> f32 {
     let x = clamp(x, -151.0, 129.0);

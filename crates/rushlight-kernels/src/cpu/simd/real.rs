@@ -49,6 +49,11 @@ pub trait Real:
 
     /// e^x.
     fn exp<S: Isa>(self) -> Self;
+    /// e^x for x at most a little above zero (or NaN): cheaper, and zero where the result would be subnormal.
+    #[inline(always)]
+    fn exp_neg<S: Isa>(self) -> Self {
+        self.exp::<S>()
+    }
     /// 2^x.
     fn exp2<S: Isa>(self) -> Self;
     /// e^x - 1.
@@ -251,7 +256,7 @@ macro_rules! elementary_f32 {
 
 impl Real for f32 {
     shared!(f32);
-    elementary_f32!(exp exp2 expm1 ln log2 log10 ln_1p sin cos tanh erf erfc sigmoid silu gelu gelu_tanh);
+    elementary_f32!(exp exp_neg exp2 expm1 ln log2 log10 ln_1p sin cos tanh erf erfc sigmoid silu gelu gelu_tanh);
     #[inline(always)]
     fn pow<S: Isa>(self, b: f32) -> f32 {
         elementary::pow::<S>(self, b)
