@@ -244,7 +244,12 @@ pub(super) fn backward<T: Compute<Wide: Real>>(kernel: ClassLoss, ins: &[View], 
                         None => out.fill(zero),
                         Some((class, c)) => {
                             let scale = wide(c / stats[rows + row].to_f64());
-                            simd::run_widest(RowGradient { x: job.row(at[0], &mut room), out: &mut *out, max: stats[row], scale });
+                            simd::run_widest(RowGradient {
+                                x: job.row(at[0], &mut room),
+                                out: &mut *out,
+                                max: stats[row],
+                                scale,
+                            });
                             out[class] = out[class] - wide(c);
                         }
                     }

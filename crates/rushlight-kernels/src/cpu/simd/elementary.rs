@@ -509,6 +509,22 @@ mod tests {
     }
 
     #[test]
+    fn exponentials_of_negative_numbers() {
+        let values =
+            |xs: &[f32]| -> Vec<f32> { xs.iter().map(|&x| super::exp_neg::<crate::cpu::simd::isa::Baseline>(x)).collect() };
+        let xs: Vec<f32> = (0..400_000).map(|i| -(i as f32) * 2.183e-4).collect();
+        for (x, y) in xs.iter().zip(values(&xs)) {
+            let want = (*x as f64).exp();
+            let ulp = f32::EPSILON as f64 * want.max(f32::MIN_POSITIVE as f64);
+            assert!((y as f64 - want).abs() <= 1.5 * ulp, "{x}: {y} {want}");
+        }
+        assert_eq!(values(&[0.0, -0.0, f32::NEG_INFINITY, -88.0, -1e30]), [1.0, 1.0, 0.0, 0.0, 0.0]);
+        assert!(values(&[f32::NAN])[0].is_nan());
+        // Rounding may bring the distance from a maximum a little above zero.
+        assert!((values(&[1e-3])[0] - 1.001_000_5).abs() < 2e-7);
+    }
+
+    #[test]
     fn powers_have_libm_s_values() {
         let kernel = simd::bin(BinOp::Pow, DType::F32).unwrap();
         let special =
