@@ -120,7 +120,7 @@ def test_public_names_are_pytorchs():
     """Beside PyTorch's there are functions of the table that PyTorch has as methods alone, or under another name."""
     torch = pytest.importorskip("torch")
     own = {n for n in dir(rushlight) if not n.startswith("_") and not hasattr(torch, n) and not hasattr(torch.Tensor, n)}
-    assert own - set(rushlight._C.function_names) <= {"checkpoint", "safetensors", "fork_rng"}
+    assert own - set(rushlight._C.function_names) <= {"checkpoint", "safetensors", "fork_rng", "is_deferred", "set_deferred"}
     assert len(own) < 10, sorted(own)
 
 

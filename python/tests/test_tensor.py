@@ -124,7 +124,7 @@ CONSTRUCTION = rows("""
     a = np.ones(2); t = torch.from_numpy(a); t[0] = 5; a
     a = np.ones(2); t = torch.from_numpy(a); t += 1; a
     a = np.ones(2); t = torch.from_numpy(a); t.add_(1).mul_(2); a
-    a = np.ones(2); t = torch.from_numpy(a); t.exp_(); a
+    a = np.ones(2); t = torch.from_numpy(a); t.neg_(); a
     a = np.ones(2); t = torch.from_numpy(a); t.zero_(); a
     a = np.ones(2); t = torch.from_numpy(a); t.fill_(3); a
     a = np.ones(2); t = torch.from_numpy(a); t.copy_(torch.tensor([7, 8])); a
