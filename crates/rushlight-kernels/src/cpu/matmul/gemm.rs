@@ -75,6 +75,22 @@ impl<T: Number> Target<'_, T> {
     fn plain(&self) -> bool {
         self.alpha == T::Acc::ONE && self.bias.is_none()
     }
+    /// Whether the bias can be laid down first for micro-kernels to add to.
+    fn starts_with_bias(&self) -> bool {
+        self.direct() && self.alpha == T::Acc::ONE && self.beta == T::Acc::ONE && self.bias.is_some_and(|b| b.cs == 1)
+    }
+    /// Copies the bias to `c`.
+    ///
+    /// # Safety
+    /// As [`Target::finish`]; [`Target::starts_with_bias`].
+    unsafe fn start(&self, block: &Block) {
+        let Some(bias) = &self.bias else { return };
+        for i in block.rows.clone() {
+            let from = bias.ptr.wrapping_offset(i as isize * bias.rs).wrapping_add(block.cols.start);
+            // SAFETY: the caller's promise. A sum may be added to its own target: then there is nothing to copy.
+            unsafe { std::ptr::copy(from, self.at(i, block.cols.start), block.cols.len()) };
+        }
+    }
     fn at(&self, i: usize, j: usize) -> *mut T {
         let column = self.columns.map_or(j as isize * self.c.cs, |c| c[j]);
         self.c.ptr.wrapping_offset(i as isize * self.c.rs + column)
@@ -168,12 +184,17 @@ impl<T: Number> Gemm<'_, T> {
             Sums::Finish(t) if !t.direct() && !single => Some(scratch::<T::Acc>(m * n)?),
             _ => None,
         };
+        let begun = matches!(sums, Sums::Finish(t) if t.starts_with_bias());
+        if let (true, Sums::Finish(t)) = (begun, sums) {
+            // SAFETY: the caller's promise.
+            unsafe { t.start(block) };
+        }
         let packed_a = if self.pack_a { Some(scratch::<T::Acc>(m * terms.len().min(KC))?) } else { None };
         let mut panel = Stack::<PANEL>::new();
         let mut tile = Stack::<{ 16 * MAX_COLUMNS * 8 }>::new();
 
         for slice in self.slices(terms.clone()) {
-            let (first, last) = (slice.start == terms.start, slice.end == terms.end);
+            let (first, last) = (slice.start == terms.start && !begun, slice.end == terms.end);
             if let Some(buffer) = &packed_a {
                 // SAFETY: the scratch holds all strips of the block, one slice each.
                 unsafe { self.pack_rows(&block.rows, strip, &slice, buffer.as_ptr().cast()) };
@@ -204,7 +225,7 @@ impl<T: Number> Gemm<'_, T> {
                     // SAFETY: the tile lies within the block, whose parts of `a`, `b` and `c` the caller vouches for.
                     unsafe { run_tile(kernels, one, rows.len()) };
                     if let (true, Sums::Finish(t)) = (last, sums)
-                        && !(t.direct() && t.plain())
+                        && !(begun || t.direct() && t.plain())
                     {
                         // SAFETY: as above.
                         unsafe { t.finish(&Block { rows, cols: cols.clone() }, c, crs) };

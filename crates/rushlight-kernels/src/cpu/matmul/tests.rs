@@ -193,6 +193,18 @@ fn small(a: &[f32], b: &[f32], bias: Option<&[f32]>, beta: f64, m: usize, n: usi
 }
 
 #[test]
+fn a_bias_alone_is_laid_down_before_the_sums() {
+    for c in [case(&[], 40, 600, 70), case(&[2], 3, 9, 33), case(&[], 100, 16, 5)] {
+        for ways in [[0, 0, 0, 5], [0, 0, 0, 0], [1, 0, 0, 5], [0, 1, 4, 4], [0, 0, 1, 5], [0, 0, 0, 1]] {
+            let (x, y) = both::<f32>(&c, ways, Scalar::Int(1), Scalar::Int(1));
+            assert!(x == y, "f32 {} {} {} {ways:?}", c.m, c.k, c.n);
+            let (x, y) = both::<bf16>(&c, ways, Scalar::Int(1), Scalar::Int(1));
+            assert!(x == y, "bf16 {} {} {} {ways:?}", c.m, c.k, c.n);
+        }
+    }
+}
+
+#[test]
 fn nan_and_infinity_propagate_but_not_from_a_bias_times_zero() {
     let nan = f32::NAN;
     assert_eq!(small(&[1.0, 2.0, 3.0, 4.0], &[1.0, 0.0, 0.0, 1.0], Some(&[nan; 4]), 0.0, 2, 2), [1.0, 2.0, 3.0, 4.0]);
