@@ -450,6 +450,55 @@ pub enum KernelId {
         /// Degrees of freedom taken off.
         correction: f64,
     },
+    /// All steps of a recurrent layer from its projected inputs. `ins = [x: t × n × gates·h, h: n × h, w_hh: gates·h × h]`, then an LSTM's `c: n × h` or a
+    /// GRU's `b_hh`, where there is one; `outs = [y: t × n × h]`, an LSTM's last `c: n × h`, and where a backward is to come
+    /// `saved: t × n × cell.saved()·h`.
+    Recurrent {
+        /// What a step does.
+        cell: RecurrentCell,
+        /// From the last step to the first.
+        backwards: bool,
+    },
+    /// `ins = [gy, y, h, w_hh, saved]`, and an LSTM's `c` and the gradient of its last `c`; `outs = [gx, gh]`, and the gradient of an LSTM's `c`, or of what a
+    /// GRU's hidden states add to its gates.
+    RecurrentBackward {
+        /// What a step does.
+        cell: RecurrentCell,
+        /// From the last step to the first.
+        backwards: bool,
+    },
+}
+
+/// The kinds of recurrent layers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecurrentCell {
+    /// Elman's, with tanh.
+    Tanh,
+    /// Elman's, with relu.
+    Relu,
+    /// Long short-term memory.
+    Lstm,
+    /// Gated recurrent unit.
+    Gru,
+}
+
+impl RecurrentCell {
+    /// Products with the hidden state, per unit.
+    pub const fn gates(self) -> usize {
+        match self {
+            RecurrentCell::Tanh | RecurrentCell::Relu => 1,
+            RecurrentCell::Gru => 3,
+            RecurrentCell::Lstm => 4,
+        }
+    }
+    /// Values that a step keeps for its derivative, per unit.
+    pub const fn saved(self) -> usize {
+        match self {
+            RecurrentCell::Tanh | RecurrentCell::Relu => 0,
+            RecurrentCell::Gru => 4,
+            RecurrentCell::Lstm => 6,
+        }
+    }
 }
 
 /// What is done with each matrix of a batch. `A` is `ins[0]`, of shape `[batch…, m, n]`; batches are equal.

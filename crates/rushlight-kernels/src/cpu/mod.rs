@@ -15,6 +15,7 @@ pub mod norm;
 mod number;
 pub mod pool;
 pub mod random;
+pub mod recurrent;
 pub mod reduce;
 mod rows;
 #[cfg(test)]
@@ -135,6 +136,8 @@ impl Backend for Cpu {
         match kernel {
             KernelId::Attention(op) => attention::forward(op, ins, outs),
             KernelId::AttentionBackward(op) => attention::backward(op, ins, outs),
+            KernelId::Recurrent { cell, backwards } => recurrent::forward(cell, backwards, ins, outs),
+            KernelId::RecurrentBackward { cell, backwards } => recurrent::backward(cell, backwards, ins, outs),
             _ => norm::custom(kernel, ins, outs),
         }
     }

@@ -29,6 +29,6 @@ pub fn custom(kernel: KernelId, ins: &[View], outs: &mut [ViewMut]) -> Result<Op
         KernelId::LogSoftmaxBackward { dim } => softmax::backward::<T, softmax::LogSoftmaxBackward>(dim, x, ins[1], &mut outs[0]),
         KernelId::LayerNorm { eps } => moments::layer_norm::<T>(eps, x, outs),
         KernelId::Moments { correction } => moments::moments::<T>(correction, x, outs),
-        KernelId::Attention(_) | KernelId::AttentionBackward(_) => Ok(None),
+        _ => Ok(None),
     }, else => Ok(None))
 }

@@ -8,6 +8,7 @@ pub(crate) mod formula;
 pub(crate) mod fused;
 pub(crate) mod lift;
 mod operators;
+mod sweep;
 
 pub(crate) use lift::*;
 

@@ -6,12 +6,13 @@
 use super::formula::{compute, compute_many, evaluate};
 use super::*;
 use crate::autograd::{grad_fn, grad_fn_many, record};
+use rushlight_kernels::backend::RecurrentCell;
 
 ops![lstm, gru, rnn_tanh, rnn_relu, lstm_cell, gru_cell, rnn_tanh_cell, rnn_relu_cell];
 
 /// What a step does.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     Tanh,
     ReLU,
     Lstm,
@@ -19,30 +20,34 @@ enum Kind {
 }
 
 impl Kind {
-    fn gates(self) -> usize {
+    pub(super) fn cell(self) -> RecurrentCell {
         match self {
-            Kind::Tanh | Kind::ReLU => 1,
-            Kind::Gru => 3,
-            Kind::Lstm => 4,
+            Kind::Tanh => RecurrentCell::Tanh,
+            Kind::ReLU => RecurrentCell::Relu,
+            Kind::Lstm => RecurrentCell::Lstm,
+            Kind::Gru => RecurrentCell::Gru,
         }
+    }
+    fn gates(self) -> usize {
+        self.cell().gates()
     }
 }
 
 /// The parameters of one layer in one direction.
-struct Weights<'a> {
-    ih: &'a Tensor,
-    hh: &'a Tensor,
-    bias_ih: Option<&'a Tensor>,
-    bias_hh: Option<&'a Tensor>,
+pub(super) struct Weights<'a> {
+    pub(super) ih: &'a Tensor,
+    pub(super) hh: &'a Tensor,
+    pub(super) bias_ih: Option<&'a Tensor>,
+    pub(super) bias_hh: Option<&'a Tensor>,
     /// Projects the hidden state (LSTM).
-    hr: Option<&'a Tensor>,
+    pub(super) hr: Option<&'a Tensor>,
 }
 
 /// The hidden state, and an LSTM's cell state; `[n, size]`.
 #[derive(Clone)]
-struct Memory {
-    h: Tensor,
-    c: Option<Tensor>,
+pub(super) struct Memory {
+    pub(super) h: Tensor,
+    pub(super) c: Option<Tensor>,
 }
 
 impl<'a> Weights<'a> {
@@ -100,8 +105,23 @@ impl<'a> Weights<'a> {
     }
 
     /// All steps of `x` `[l, n, size]`: the outputs, and the last state.
-    fn sweep(&self, kind: Kind, x: &Tensor, mut memory: Memory, backwards: bool) -> Result<(Tensor, Memory)> {
-        let mut steps = unbind(&self.project(kind, x)?, 0)?;
+    fn sweep(&self, kind: Kind, x: &Tensor, memory: Memory, backwards: bool) -> Result<(Tensor, Memory)> {
+        let projected = self.project(kind, &contiguous(x)?)?;
+        match super::sweep::in_one_kernel(self, kind, &projected, &memory, backwards)? {
+            Some(done) => Ok(done),
+            None => self.by_steps(kind, &projected, memory, backwards),
+        }
+    }
+
+    /// As `sweep`, from the projected inputs.
+    pub(super) fn by_steps(
+        &self,
+        kind: Kind,
+        projected: &Tensor,
+        mut memory: Memory,
+        backwards: bool,
+    ) -> Result<(Tensor, Memory)> {
+        let mut steps = unbind(projected, 0)?;
         if backwards {
             steps.reverse();
         }

@@ -10,6 +10,7 @@ mod kernel;
 mod naive;
 mod number;
 mod pack;
+mod panels;
 mod plan;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ use kernel::{DOT_COLUMNS, DOT_ROWS, MAX_COLUMNS};
 pub(crate) use kernel::{HasKernels, TAPS};
 pub(crate) use number::{Acc, Number};
 pub(crate) use pack::{Right, Strided, convert, pack};
+pub(crate) use panels::Panels;
 pub(crate) use plan::{Size, run, try_run};
 pub(crate) use vector::{Lanes, Vector};
 
