@@ -435,8 +435,8 @@ pub enum KernelId {
     /// `ins = [gradient of y, x, mean, rstd, weight (if any)]`, `outs = [gradient of x, of the weight, of the bias]`; there are always three.
     ChannelNormBackward(ChannelNorm),
     /// `ins = [q, k, v, mask (if any)]`, `outs = [o, lse]`: `softmax(scale q kᵀ + mask) v` for `[batch…, l, e]`, `[batch…, s, e]`, `[batch…, s, w]` and a mask
-    /// `[batch…, l, s]` of bools (true: visible) or numbers, all broadcast to one batch; `lse: [batch…, l]`, contiguous and in the compute dtype, is the
-    /// logarithm of each row's sum of exponentials (+∞ where all is masked; the result is then zero).
+    /// `[batch…, l, s]` of bools (true: visible) or numbers, all broadcast to one batch; `lse: [batch…, l, 2]`, contiguous and in the compute dtype, is
+    /// each row's maximum and the logarithm of its sum of exponentials relative to that (+∞ and 0 where all is masked; the result is then zero).
     Attention(Attention),
     /// `ins = [gradient of o, q, k, v, o, lse, mask (if any)]`, `outs = [gradients of q, k, v]` of the same call.
     AttentionBackward(Attention),

@@ -94,7 +94,8 @@ fn in_one_pass(
     let out = Layout::contiguous(&shape);
     let wide = query.dtype().compute();
     let ins: SmallVec<[Data; 4]> = [q, k, v].into_iter().chain(mask.clone()).collect();
-    let lse = Layout::contiguous(&scores[..scores.len() - 1]);
+    let rows: Dims = scores[..scores.len() - 1].iter().copied().chain([2]).collect();
+    let lse = Layout::contiguous(&rows);
     let Some(outs) = custom(KernelId::Attention(op), &ins, &[(out, query.dtype()), (lse, wide)])? else { return Ok(None) };
     let [out, lse]: [Tensor; 2] = outs.into_inner().map_err(|_| Error::runtime("attention has two results"))?;
     let scores = scores.clone();

@@ -96,7 +96,7 @@ impl<T: Number<Acc: Products>> Pass<'_, T> {
         let product = T::Acc::product();
         let [q, k, v, g, o] = [&job.q, &job.k, &job.v, &self.g, &self.o].map(|m| m.at(&job.sizes, head));
         let (n, e, w) = (job.q.rows, job.q.width(), job.v.width());
-        let lse = &self.lse[head * n..(head + 1) * n];
+        let lse = &self.lse.as_chunks::<2>().0[head * n..(head + 1) * n];
         let mut columns = zeros::<T::Acc>(job.k.cols * STEP);
         let mut rows = zeros::<T::Acc>(KEYS * e);
         let mut values = zeros::<T::Acc>(job.v.cols * STEP);
@@ -214,7 +214,7 @@ struct Slopes<'a, T: Number> {
     first: usize,
     k0: usize,
     cols: usize,
-    lse: &'a [T::Acc],
+    lse: &'a [[T::Acc; 2]],
     delta: &'a [T::Acc],
     weights: &'a mut [T::Acc],
     slopes: &'a mut [T::Acc],
@@ -225,7 +225,7 @@ impl<T: Number<Acc: Products>> Body for Slopes<'_, T> {
     #[inline(always)]
     fn run<S: Isa>(self) {
         let zero = <T::Acc as Real>::ZERO;
-        for (r, (&lse, &delta)) in self.lse.iter().zip(self.delta).enumerate() {
+        for (r, (&[max, log], &delta)) in self.lse.iter().zip(self.delta).enumerate() {
             let range = r * STEP..r * STEP + self.cols;
             let visible = self.job.visible(self.first + r, self.k0, self.cols);
             let (weights, unseen) = self.weights[range.clone()].split_at_mut(visible);
@@ -234,7 +234,8 @@ impl<T: Number<Acc: Products>> Body for Slopes<'_, T> {
             unseen.fill(zero);
             // SAFETY: the mask has the shape of the scores.
             unsafe { self.job.mask.add(&self.job.sizes, self.head, self.first + r, self.k0, weights) };
-            map0(weights, |x| (x - lse).exp_neg::<S>());
+            // Where scores are large, their difference is exact, and the logarithm of the sum is small beside them.
+            map0(weights, |x| (x - max - log).exp_neg::<S>());
             map1(&*weights, slopes, |p, dp| p * (dp - delta));
         }
     }

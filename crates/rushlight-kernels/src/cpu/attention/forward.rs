@@ -15,7 +15,7 @@ pub(super) fn run<T: Number<Acc: Products>>(op: Attention, ins: &[View], outs: &
     let Some(job) = Job::<T>::new(op, &ins[0], &ins[1], &ins[2], ins.get(3)) else { return Ok(None) };
     let out = Matrices::<T>::new(o.ptr::<T>(), o.layout);
     let Some(lse) = lse.as_mut_slice::<T::Acc>() else { return Ok(None) };
-    if o.dtype != T::DTYPE || lse.len() != job.heads() * job.q.rows || (out.rows, out.cols) != (job.q.rows, job.v.cols) {
+    if o.dtype != T::DTYPE || lse.len() != 2 * job.heads() * job.q.rows || (out.rows, out.cols) != (job.q.rows, job.v.cols) {
         return Ok(None);
     }
     let lse = Shared::new(lse.as_mut_ptr());
@@ -110,15 +110,16 @@ unsafe fn attend<T: Number<Acc: Products>>(
     for (i, (&(max, sum), row)) in running.iter().zip(sums.chunks(w)).enumerate() {
         let query = queries.start + i;
         // A query that sees nothing: its weights are to come out as zeros again.
-        let total = if sum == <T::Acc as Real>::ZERO {
-            <T::Acc as Real>::INFINITY
+        let [max, log] = if sum == <T::Acc as Real>::ZERO {
+            [<T::Acc as Real>::INFINITY, <T::Acc as Real>::ZERO]
         } else {
-            max + <T::Acc as Real>::of(sum.to_f64().ln())
+            [max, <T::Acc as Real>::of(sum.to_f64().ln())]
         };
         // SAFETY: a row of this task's own.
         unsafe {
             out.put(to, query, &row[..out.cols]);
-            *lse.add(head * job.q.rows + query) = total;
+            let lse = lse.add(2 * (head * job.q.rows + query));
+            (*lse, *lse.add(1)) = (max, log);
         }
     }
 }

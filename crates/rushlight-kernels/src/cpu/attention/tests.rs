@@ -85,7 +85,7 @@ fn check<T: Compute<Wide: Into<f64>>>(shape: [usize; 5], twin: Twin, masked: Mas
     };
     let op = Attention { scale: 0.7, causal: masked == Masked::Causal };
     let o = Sample::new(&[b, l, w], Twin::Permuted, |_| T::from_f64(9.0));
-    let lse = Sample::new(&[b, l], Twin::Contiguous, |_| T::Wide::default());
+    let lse = Sample::new(&[b, l, 2], Twin::Contiguous, |_| T::Wide::default());
     let mut ins = vec![q.view(), k.view(), v.view()];
     ins.extend(mask.map(|m| m.view()));
     assert_eq!(forward(op, &ins, &mut [o.view_mut(), lse.view_mut()]).unwrap(), Some(()));
@@ -149,7 +149,7 @@ fn attention_does_not_depend_on_the_number_of_threads() {
     let op = Attention { scale: 0.25, causal: true };
     let run_at = |threads| {
         crate::cpu::pool::set_num_threads(threads);
-        let (o, lse) = (of(4), Sample::new(&[b, l], Twin::Contiguous, |_| 0f32));
+        let (o, lse) = (of(4), Sample::new(&[b, l, 2], Twin::Contiguous, |_| 0f32));
         forward(op, &[q.view(), k.view(), v.view()], &mut [o.view_mut(), lse.view_mut()]).unwrap();
         let grads = [of(5), of(6), of(7)];
         let ins = [&g, &q, &k, &v, &o, &lse].map(|x| x.view());
