@@ -9,6 +9,7 @@ use super::walk::{GRAIN, Grid, by_width, same_memory};
 use crate::backend::{View, ViewMut};
 use crate::layout::collapse;
 use crate::{Dims, Strides};
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 #[cfg(test)]
@@ -148,18 +149,8 @@ impl Row {
         // SAFETY: the caller's.
         unsafe {
             let (x, out) = (x.offset(part.start as isize * xs), out.offset(part.start as isize * os));
-            match (xs, os) {
-                (1, 1) => out.copy_from_nonoverlapping(x, n),
-                (0, 1) => {
-                    let value = x.read();
-                    (0..n).for_each(|i| out.add(i).write(value));
-                }
-                (-1, 1) => {
-                    let first = x.sub(n - 1);
-                    let (from, to) = (std::slice::from_raw_parts(first, n), std::slice::from_raw_parts_mut(out, n));
-                    to.iter_mut().zip(from.iter().rev()).for_each(|(to, from)| *to = *from);
-                }
-                (_, 1) => (0..n).for_each(|i| out.add(i).write(x.offset(i as isize * xs).read())),
+            match os {
+                1 => moves::run(x, xs, std::slice::from_raw_parts_mut(out.cast::<MaybeUninit<T>>(), n)),
                 _ => (0..n as isize).for_each(|i| out.offset(i * os).write(x.offset(i * xs).read())),
             }
         }

@@ -4,9 +4,8 @@
 use super::pool;
 use super::simd::{self, Body, Isa};
 use super::walk::{Grid, by_width};
-use crate::Strides;
 use crate::backend::*;
-use crate::layout::collapse;
+use crate::layout::{collapse, contiguous_strides};
 use smallvec::SmallVec;
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -65,7 +64,7 @@ fn runs<T: Copy + Send + Sync>(from: *const T, to: *mut T, dims: &[usize], strid
 ///
 /// # Safety
 /// They are valid, and apart from `to`.
-unsafe fn run<T: Copy + Send + Sync>(from: *const T, step: isize, to: &mut [MaybeUninit<T>]) {
+pub(super) unsafe fn run<T: Copy + Send + Sync>(from: *const T, step: isize, to: &mut [MaybeUninit<T>]) {
     // SAFETY: the caller's.
     unsafe {
         match step {
@@ -99,7 +98,7 @@ impl<T: Copy> Body for Reversed<'_, T> {
 /// x is dense along `dim`, out along the last dimension.
 fn transposed<T: Copy + Send + Sync>(from: *const T, to: *mut T, dims: &[usize], strides: &[isize], dim: usize) {
     let inner = dims.len() - 1;
-    let places = row_major(dims);
+    let places = contiguous_strides(dims);
     let (high, wide) = (dims[dim], dims[inner]);
     let others: SmallVec<[usize; 6]> = (0..inner).filter(|&d| d != dim).collect();
     let outer: usize = others.iter().map(|&d| dims[d]).product();
@@ -123,14 +122,6 @@ fn transposed<T: Copy + Send + Sync>(from: *const T, to: *mut T, dims: &[usize],
             }
         }
     });
-}
-
-fn row_major(dims: &[usize]) -> Strides {
-    let mut strides = Strides::from_elem(1, dims.len());
-    for d in (0..dims.len() - 1).rev() {
-        strides[d] = strides[d + 1] * dims[d + 1] as isize;
-    }
-    strides
 }
 
 #[cfg(test)]

@@ -193,12 +193,9 @@ fn run_for<R>(
     is_wanted: impl Fn(&Arc<Storage>) -> bool,
     compute: impl FnOnce(&Work) -> Result<(SmallVec<[Buffer; 4]>, R)>,
 ) -> Result<Option<R>> {
-    if region.body().state == State::Running {
-        while region.body().state == State::Running {
-            guard = RAN.wait(guard).unwrap_or_else(PoisonError::into_inner);
-        }
-        // It may be open again: it has failed, or kept something back.
-        return if region.body().state == State::Open { run_for(guard, region, is_wanted, compute) } else { Ok(None) };
+    // It may be open again afterwards: where the other thread failed, or kept something back.
+    while region.body().state == State::Running {
+        guard = RAN.wait(guard).unwrap_or_else(PoisonError::into_inner);
     }
     let work = {
         let mut body = region.body();
