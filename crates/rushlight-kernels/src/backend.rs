@@ -52,6 +52,12 @@ impl<'a> View<'a> {
         layout.check_fits(buffer.len() / dtype.size())?;
         Ok(View { ptr: buffer.as_ptr(), layout, dtype, buffer: PhantomData })
     }
+    /// The one value that every index of `layout` has: its strides and its offset are zero.
+    #[inline]
+    pub fn of_value<T: crate::Element>(value: &'a T, layout: &'a Layout) -> View<'a> {
+        assert!(layout.offset == 0 && layout.strides.iter().all(|&s| s == 0), "one value has no neighbours");
+        View { ptr: std::ptr::from_ref(value).cast(), layout, dtype: T::DTYPE, buffer: PhantomData }
+    }
     /// Pointer to index `[0, 0, …]`.
     #[inline]
     pub fn ptr<T>(&self) -> *const T {

@@ -15,9 +15,10 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple};
-use rushlight::op::bind::{Args, Keywords, Style, invoke, invoke_inplace, resolve_among};
+use rushlight::op::bind::{Args, Keywords, Style, arrange, invoke, invoke_inplace};
 use rushlight::op::{self, ArgKind, Ints, OpDef, Value, enter_from};
-use rushlight::{Tensor, ops};
+use rushlight::{BinOp, Scalar, Tensor, ops};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ffi::{CString, c_char};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -44,9 +45,9 @@ impl Entry {
         let method = overloads.iter().any(|d| positional(d).split_first().is_some_and(|(_, rest)| only_ints(rest)));
         Entry { name, overloads, inplace, varargs: [function, method] }
     }
-    /// Whether an overload has a parameter of this name.
-    fn has(&self, name: &str) -> bool {
-        self.overloads.iter().any(|d| d.args.iter().any(|a| a.name == name))
+    /// The name of an overload's parameter that reads like this.
+    fn parameter(&self, name: &str) -> Option<&'static str> {
+        self.overloads.iter().flat_map(|d| d.args).map(|a| a.name).find(|&n| n == name)
     }
     fn is_method(&self) -> bool {
         self.overloads.iter().any(|d| !d.function && !d.nn && d.args.first().is_some_and(|a| a.kind == ArgKind::Tensor))
@@ -91,63 +92,68 @@ struct Extra<'py> {
 }
 
 impl<'py> Extra<'py> {
-    /// Takes the keyword, if it is one of these and not a parameter of the op.
+    /// Takes a keyword that is no parameter of the op, if it is one of these.
     fn take(&mut self, entry: &Entry, method: bool, name: &str, value: &Bound<'py, PyAny>) -> PyResult<bool> {
-        if !matches!(name, "out" | "device" | "layout" | "pin_memory" | "requires_grad" | "memory_format" | "non_blocking")
-            || entry.has(name)
-            || (method && name == "out" && !value.is_none())
-        {
-            return Ok(false);
-        }
         match name {
+            "out" if method && !value.is_none() => return Ok(false),
             "out" => self.out = (!value.is_none()).then(|| value.clone()),
             "device" => check_device(value)?,
             "requires_grad" => self.requires_grad = make::flag(entry.name, value)?,
             // Hints about memory: every tensor here is dense and in the same memory.
-            _ => {}
+            "layout" | "pin_memory" | "memory_format" | "non_blocking" => {}
+            _ => return Ok(false),
         }
         Ok(true)
     }
 }
 
-fn parse_call<'py>(
-    entry: &Entry,
-    this: Option<&Bound<'py, PyAny>>,
-    args: &[Bound<'py, PyAny>],
-    names: Option<Bound<'py, PyTuple>>,
-) -> PyResult<(Args, Keywords, Extra<'py>)> {
-    let (positional, keyword) = args.split_at(args.len() - names.as_ref().map_or(0, |n| n.len()));
-    let mut values = Args::new();
-    let mut keywords = Keywords::new();
-    let mut extra = Extra::default();
-    if let Some(this) = this {
-        values.push(convert::value(this)?);
-    }
-    let varargs = entry.varargs[this.is_some() as usize];
-    if varargs && positional.len() > 1 && !entry.overloads.iter().any(|d| fits_one_by_one(d, this.is_some(), positional)) {
-        let mut sizes = Ints::new();
-        for p in positional {
-            match convert::value(p)? {
-                Value::Int(i) => sizes.push(i),
-                Value::Tensor(t) if t.rank() == 0 && t.dtype().is_int() => sizes.push(t.try_item().or_raise()?),
-                other => values.push(other),
+/// What a call gives. It is large, so it stays where it was made: whoever works on it borrows it.
+#[derive(Default)]
+struct Given<'py> {
+    args: Args,
+    keywords: Keywords,
+    extra: Extra<'py>,
+}
+
+impl<'py> Given<'py> {
+    fn parse(
+        &mut self,
+        entry: &Entry,
+        this: Option<&Bound<'py, PyAny>>,
+        args: &[Bound<'py, PyAny>],
+        names: Option<Bound<'py, PyTuple>>,
+    ) -> PyResult<()> {
+        let (positional, keyword) = args.split_at(args.len() - names.as_ref().map_or(0, |n| n.len()));
+        if let Some(this) = this {
+            self.args.push(convert::value(this)?);
+        }
+        let varargs = entry.varargs[this.is_some() as usize];
+        if varargs && positional.len() > 1 && !entry.overloads.iter().any(|d| fits_one_by_one(d, this.is_some(), positional)) {
+            let mut sizes = Ints::new();
+            for p in positional {
+                match convert::value(p)? {
+                    Value::Int(i) => sizes.push(i),
+                    Value::Tensor(t) if t.rank() == 0 && t.dtype().is_int() => sizes.push(t.try_item().or_raise()?),
+                    other => self.args.push(other),
+                }
+            }
+            self.args.push(Value::Ints(sizes));
+        } else {
+            for p in positional {
+                self.args.push(convert::value(p)?);
             }
         }
-        values.push(Value::Ints(sizes));
-    } else {
-        for p in positional {
-            values.push(convert::value(p)?);
-        }
-    }
-    if let Some(names) = names {
+        let Some(names) = names else { return Ok(()) };
         for (name, value) in names.iter().zip(keyword) {
-            let name = name.cast::<PyString>()?.to_string();
-            if !extra.take(entry, this.is_some(), &name, value)? {
-                keywords.push((name, convert::value(value)?));
+            let name = name.cast::<PyString>()?.to_str()?;
+            if let Some(parameter) = entry.parameter(name) {
+                self.keywords.push((Cow::Borrowed(parameter), convert::value(value)?));
+            } else if !self.extra.take(entry, this.is_some(), name, value)? {
+                self.keywords.push((Cow::Owned(name.to_string()), convert::value(value)?));
             }
         }
+        Ok(())
     }
-    Ok((values, keywords, extra))
 }
 
 /// Whether an overload takes as many positional arguments as they are, the first being no list: `randint(0, 10, (2,))`.
@@ -176,20 +182,22 @@ fn call<'py>(
     args: &[Bound<'py, PyAny>],
     names: Option<Bound<'py, PyTuple>>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let (values, keywords, extra) = parse_call(entry, this, args, names)?;
+    let mut given = Given::default();
+    given.parse(entry, this, args, names)?;
     let style = if this.is_some() { Style::Method } else { Style::Function };
-    let (def, values) = resolve_among(&entry.overloads, entry.name, style, values, keywords).or_raise()?;
+    let def = arrange(&entry.overloads, entry.name, style, &mut given.args, &mut given.keywords).or_raise()?;
+    let Given { args: values, extra, .. } = &mut given;
     if entry.inplace {
-        run(py, entry.name, &values, || invoke_inplace(def, &values))?;
+        run(py, entry.name, values, || invoke_inplace(def, values))?;
         // The tensor that was overwritten, as the very object that was given.
         return match this {
             Some(this) => Ok(this.clone()),
-            None => convert::object(py, values.into_iter().next().expect("an in-place op has a target")),
+            None => convert::object(py, values.swap_remove(0)),
         };
     }
-    let result = run(py, def.name, &values, || invoke(def, &values))?;
-    if let Some(out) = extra.out {
-        return put(py, entry, def, &values, result, &out);
+    let result = run(py, def.name, values, || invoke(def, values))?;
+    if let Some(out) = &extra.out {
+        return put(py, entry, def, values, result, out);
     }
     if extra.requires_grad {
         for t in result.tensors() {
@@ -302,13 +310,34 @@ fn put<'py>(
     if def.returns.is_empty() { Ok(items) } else { named(py, entry, def, items) }
 }
 
-/// Calls the op `name` with Python's arguments, for type slots.
-pub fn by_name<'py>(py: Python<'py>, name: &str, args: &[Bound<'py, PyAny>]) -> PyResult<Bound<'py, PyAny>> {
-    let Ok(at) = entries().binary_search_by_key(&name, |e| e.name) else {
-        return Err(PyRuntimeError::new_err(format!("there is no op called '{name}'")));
-    };
-    call(py, &entries()[at], None, args, None)
+/// An op that type slots call: its entry is looked up once.
+pub struct Named {
+    pub name: &'static str,
+    entry: OnceLock<Option<&'static Entry>>,
 }
+
+impl Named {
+    pub const fn new(name: &'static str) -> Named {
+        Named { name, entry: OnceLock::new() }
+    }
+    /// Calls it with Python's arguments.
+    pub fn call<'py>(&self, py: Python<'py>, args: &[Bound<'py, PyAny>]) -> PyResult<Bound<'py, PyAny>> {
+        let find = || entries().binary_search_by_key(&self.name, |e| e.name).ok().map(|at| &entries()[at]);
+        match self.entry.get_or_init(find) {
+            Some(entry) => call(py, entry, None, args, None),
+            None => Err(PyRuntimeError::new_err(format!("there is no op called '{}'", self.name))),
+        }
+    }
+}
+
+/// The [`Named`] of a literal, which every mention has for itself.
+macro_rules! table_op {
+    ($name:literal) => {{
+        static OP: crate::call::Named = crate::call::Named::new($name);
+        &OP
+    }};
+}
+pub(crate) use table_op;
 
 // ---- from C -----------------------------------------------------------------------------------------------------------------------------
 
@@ -563,4 +592,19 @@ pub fn binary<'py>(
     let long = a.numel().max(b.numel()) >= LONG;
     let result = if long { py.detach(f) } else { f() };
     wrap(py, result.map_err(to_py)?)
+}
+
+/// An op of a small tensor and a number in a type slot; `None` where the number must become a tensor.
+#[inline]
+pub fn beside_number<'py>(
+    py: Python<'py>,
+    name: &'static str,
+    op: BinOp,
+    x: &Tensor,
+    n: Scalar,
+    first: bool,
+) -> Option<PyResult<Bound<'py, PyAny>>> {
+    let _call = enter_from(name, place::when_wanted(py));
+    let result = ops::arith::beside_number(op, x, n, first)?;
+    Some(result.map_err(to_py).and_then(|t| wrap(py, t)))
 }

@@ -7,7 +7,7 @@ use crate::types::check_device;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyUserWarning, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyMemoryView, PySequence, PyString};
+use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyMemoryView, PySequence, PyString, PyTuple};
 use rushlight::{DType, Element, Layout, Scalar, Tensor, default_dtype, ops};
 use rushlight_kernels::{Buffer, dispatch};
 use std::ffi::CStr;
@@ -16,8 +16,16 @@ use std::ptr::NonNull;
 
 // ---- arrays -----------------------------------------------------------------------------------------------------------------------
 
+/// Whether this is one of Python's own numbers. Asking their classes for attributes that they lack would cost more than a small tensor.
+fn is_plain_number(object: &Bound<'_, PyAny>) -> bool {
+    object.is_exact_instance_of::<PyFloat>() || object.is_exact_instance_of::<PyInt>() || object.is_exact_instance_of::<PyBool>()
+}
+
 /// Whether another library says that this object is an array.
 pub fn is_array(object: &Bound<'_, PyAny>) -> bool {
+    if is_plain_number(object) || object.is_exact_instance_of::<PyList>() || object.is_exact_instance_of::<PyTuple>() {
+        return false;
+    }
     let py = object.py();
     let class = object.get_type();
     class.hasattr(pyo3::intern!(py, "__array__")).unwrap_or(false)
@@ -236,7 +244,7 @@ impl Gathered {
     /// The shape that the first elements say.
     fn measure(&mut self, object: &Bound<'_, PyAny>) -> PyResult<()> {
         // A tensor among the elements stands for its number.
-        if tensor_of(object).is_some() {
+        if is_plain_number(object) || tensor_of(object).is_some() {
             return Ok(());
         }
         if is_array(object) && scalar(object)?.is_none() {
@@ -408,7 +416,7 @@ fn length(object: &Bound<'_, PyAny>) -> Option<usize> {
     if let Ok(l) = object.cast::<PyList>() {
         return Some(l.len());
     }
-    if let Ok(l) = object.cast::<pyo3::types::PyTuple>() {
+    if let Ok(l) = object.cast::<PyTuple>() {
         return Some(l.len());
     }
     if object.cast::<PySequence>().is_ok() || object.hasattr(pyo3::intern!(object.py(), "__getitem__")).unwrap_or(false) {

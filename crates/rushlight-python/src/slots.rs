@@ -4,7 +4,7 @@
 //! other operand, as Python's rules want.
 
 use crate::autograd::{self, PyHookHandle, PyNode};
-use crate::call::{binary, by_name, operand};
+use crate::call::{Named, beside_number, binary, operand, table_op};
 use crate::convert::{scalar_for, scalar_object, type_name};
 use crate::error::OrRaise;
 use crate::tensor::{PyTensor, tensor_of, wrap};
@@ -14,7 +14,7 @@ use pyo3::basic::CompareOp;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyIterator, PyList, PyTuple, PyType};
-use rushlight::{DType, Scalar, Tensor, ops};
+use rushlight::{BinOp, DType, Scalar, Tensor, ops};
 
 const ONE: Scalar = Scalar::Int(1);
 
@@ -25,27 +25,30 @@ fn not_implemented(py: Python<'_>) -> Object<'_> {
     py.NotImplemented().into_bound(py)
 }
 
-/// `a op b` where `this` is a: by the function, or `NotImplemented`.
+/// `a op b` where `this` is a, or b where the operands are swapped: by the function, or `NotImplemented`.
 macro_rules! arithmetic {
-    ($this:expr, $other:expr, $name:literal, |$a:ident, $b:ident| $op:expr) => {{
-        let py = $other.py();
-        match tensor_of($other) {
-            Some(other) => binary(py, $name, $this.tensor(), other, |$a, $b| $op),
-            None => match number_or_array($this.tensor(), $other)? {
-                Some(other) => binary(py, $name, $this.tensor(), &other, |$a, $b| $op),
-                None => Ok(not_implemented(py)),
-            },
+    ($this:expr, $other:expr, $name:literal, $op:ident, |$a:ident, $b:ident| $f:expr) => {
+        arithmetic!($this, $other, $name, $op, false, |$a, $b| $f)
+    };
+    ($this:expr, $other:expr, $name:literal, $op:ident, $swapped:literal, |$a:ident, $b:ident| $f:expr) => {{
+        let (py, this) = ($other.py(), $this.tensor());
+        if let Some(other) = tensor_of($other) {
+            return binary(py, $name, this, other, |$a, $b| $f);
+        }
+        let number = scalar_for(this.dtype(), $other)?;
+        if let Some(result) = number.and_then(|n| beside_number(py, $name, BinOp::$op, this, n, $swapped)) {
+            return result;
+        }
+        match number.map_or_else(|| array_or_list($other), |n| Ok(Some(Tensor::wrapped_number(n))))? {
+            Some(other) => binary(py, $name, this, &other, |$a, $b| $f),
+            None => Ok(not_implemented(py)),
         }
     }};
 }
 
-/// The other operand as a tensor: a number that suits this one's dtype, an array, or a list.
-#[inline]
-fn number_or_array(this: &Tensor, other: &Object<'_>) -> PyResult<Option<Tensor>> {
-    match scalar_for(this.dtype(), other)? {
-        Some(s) => Ok(Some(Tensor::wrapped_number(s))),
-        None => operand(other).map(|t| t.or_else(|| listed(other))),
-    }
+/// The other operand as a tensor: an array, or a list.
+fn array_or_list(other: &Object<'_>) -> PyResult<Option<Tensor>> {
+    operand(other).map(|t| t.or_else(|| listed(other)))
 }
 
 /// A list or tuple of numbers as a tensor: wider than PyTorch, which refuses them where they are no operands of Python's own.
@@ -76,7 +79,7 @@ fn is_augmented(py: Python<'_>) -> PyResult<bool> {
 }
 
 /// An op with overloads of its own, found by name.
-fn named<'py>(name: &'static str, a: &Object<'py>, b: &Object<'py>) -> Answer<'py> {
+fn named<'py>(op: &'static Named, a: &Object<'py>, b: &Object<'py>) -> Answer<'py> {
     let py = a.py();
     let known = |o: &Object<'py>| Ok::<_, PyErr>(tensor_of(o).is_some() || crate::convert::scalar(o)?.is_some());
     let dtype = tensor_of(a).or(tensor_of(b)).map_or(DType::F32, Tensor::dtype);
@@ -87,16 +90,16 @@ fn named<'py>(name: &'static str, a: &Object<'py>, b: &Object<'py>) -> Answer<'p
         if known(o)? {
             return Ok(Some(o.clone()));
         }
-        let t = operand(o)?.or_else(|| if matches!(name, "eq" | "ne") { None } else { listed(o) });
+        let t = operand(o)?.or_else(|| if matches!(op.name, "eq" | "ne") { None } else { listed(o) });
         t.map(|t| wrap(py, t)).transpose()
     };
     match (argument(a)?, argument(b)?) {
-        (Some(a), Some(b)) => by_name(py, name, &[a, b]),
+        (Some(a), Some(b)) => op.call(py, &[a, b]),
         _ => Ok(not_implemented(py)),
     }
 }
 
-fn inplace<'py>(name: &'static str, symbol: &str, a: &Bound<'py, PyTensor>, b: &Object<'py>) -> PyResult<()> {
+fn inplace<'py>(op: &'static Named, symbol: &str, a: &Bound<'py, PyTensor>, b: &Object<'py>) -> PyResult<()> {
     let py = a.py();
     let b = match operand(b)?.or_else(|| listed(b)) {
         Some(_) if tensor_of(b).is_some() || crate::convert::scalar(b)?.is_some() => b.clone(),
@@ -106,7 +109,7 @@ fn inplace<'py>(name: &'static str, symbol: &str, a: &Bound<'py, PyTensor>, b: &
             return Err(PyTypeError::new_err(text));
         }
     };
-    by_name(py, name, &[a.as_any().clone(), b]).map(drop)
+    op.call(py, &[a.as_any().clone(), b]).map(drop)
 }
 
 /// The argument of PyTorch's legacy constructor that was given by name. A subclass may have arguments of its own, which its `__init__` will see.
@@ -220,162 +223,169 @@ impl PyTensor {
     // ---- arithmetic -----------------------------------------------------------------------------------------------------------------
 
     fn __add__<'py>(&self, other: &Object<'py>) -> Answer<'py> {
-        arithmetic!(self, other, "add", |a, b| ops::add(a, b, ONE))
+        arithmetic!(self, other, "add", Add, |a, b| ops::add(a, b, ONE))
     }
     fn __radd__<'py>(&self, other: &Object<'py>) -> Answer<'py> {
         if is_the_lists('+', self.tensor(), other) {
             return Ok(not_implemented(other.py()));
         }
-        arithmetic!(self, other, "add", |a, b| ops::add(b, a, ONE))
+        arithmetic!(self, other, "add", Add, true, |a, b| ops::add(b, a, ONE))
     }
     fn __sub__<'py>(&self, other: &Object<'py>) -> Answer<'py> {
-        arithmetic!(self, other, "sub", |a, b| ops::sub(a, b, ONE))
+        arithmetic!(self, other, "sub", Sub, |a, b| ops::sub(a, b, ONE))
     }
     fn __rsub__<'py>(&self, other: &Object<'py>) -> Answer<'py> {
-        arithmetic!(self, other, "rsub", |a, b| ops::sub(b, a, ONE))
+        arithmetic!(self, other, "rsub", Sub, true, |a, b| ops::sub(b, a, ONE))
     }
     fn __mul__<'py>(&self, other: &Object<'py>) -> Answer<'py> {
         if is_the_lists('*', self.tensor(), other) {
             return Ok(not_implemented(other.py()));
         }
-        arithmetic!(self, other, "mul", |a, b| ops::mul(a, b))
+        arithmetic!(self, other, "mul", Mul, |a, b| ops::mul(a, b))
     }
     fn __rmul__<'py>(&self, other: &Object<'py>) -> Answer<'py> {
         if is_the_lists('*', self.tensor(), other) {
             return Ok(not_implemented(other.py()));
         }
-        arithmetic!(self, other, "mul", |a, b| ops::mul(b, a))
+        arithmetic!(self, other, "mul", Mul, true, |a, b| ops::mul(b, a))
     }
     fn __truediv__<'py>(&self, other: &Object<'py>) -> Answer<'py> {
-        arithmetic!(self, other, "div", |a, b| ops::div(a, b, None))
+        arithmetic!(self, other, "div", Div, |a, b| ops::div(a, b, None))
     }
     fn __rtruediv__<'py>(&self, other: &Object<'py>) -> Answer<'py> {
-        arithmetic!(self, other, "div", |a, b| ops::div(b, a, None))
+        arithmetic!(self, other, "div", Div, true, |a, b| ops::div(b, a, None))
     }
     fn __matmul__<'py>(slf: &Bound<'py, Self>, other: &Object<'py>) -> Answer<'py> {
+        if let Some(other) = tensor_of(other) {
+            return binary(slf.py(), "matmul", slf.get().tensor(), other, ops::matmul);
+        }
         if crate::convert::scalar(other)?.is_some() {
             return Ok(not_implemented(slf.py()));
         }
-        named("matmul", slf.as_any(), &like(slf.get().tensor().dtype(), other)?)
+        named(table_op!("matmul"), slf.as_any(), &like(slf.get().tensor().dtype(), other)?)
     }
     fn __rmatmul__<'py>(slf: &Bound<'py, Self>, other: &Object<'py>) -> Answer<'py> {
         if crate::convert::scalar(other)?.is_some() {
             return Ok(not_implemented(slf.py()));
         }
-        named("matmul", &like(slf.get().tensor().dtype(), other)?, slf.as_any())
+        named(table_op!("matmul"), &like(slf.get().tensor().dtype(), other)?, slf.as_any())
     }
     fn __floordiv__<'py>(slf: &Bound<'py, Self>, other: &Object<'py>) -> Answer<'py> {
-        named("floor_divide", slf.as_any(), other)
+        named(table_op!("floor_divide"), slf.as_any(), other)
     }
     fn __rfloordiv__<'py>(slf: &Bound<'py, Self>, other: &Object<'py>) -> Answer<'py> {
-        named("floor_divide", other, slf.as_any())
+        named(table_op!("floor_divide"), other, slf.as_any())
     }
     fn __mod__<'py>(slf: &Bound<'py, Self>, other: &Object<'py>) -> Answer<'py> {
-        named("remainder", slf.as_any(), other)
+        named(table_op!("remainder"), slf.as_any(), other)
     }
     fn __rmod__<'py>(slf: &Bound<'py, Self>, other: &Object<'py>) -> Answer<'py> {
-        named("remainder", other, slf.as_any())
+        named(table_op!("remainder"), other, slf.as_any())
     }
     fn __pow__<'py>(slf: &Bound<'py, Self>, other: &Object<'py>, modulo: &Object<'py>) -> Answer<'py> {
         if !modulo.is_none() {
             return Ok(not_implemented(slf.py()));
         }
-        named("pow", slf.as_any(), other)
+        named(table_op!("pow"), slf.as_any(), other)
     }
     fn __rpow__<'py>(slf: &Bound<'py, Self>, other: &Object<'py>, _modulo: &Object<'py>) -> Answer<'py> {
-        named("pow", other, slf.as_any())
+        named(table_op!("pow"), other, slf.as_any())
     }
     fn __and__<'py>(slf: &Bound<'py, Self>, other: &Object<'py>) -> Answer<'py> {
-        named("bitwise_and", slf.as_any(), other)
+        named(table_op!("bitwise_and"), slf.as_any(), other)
     }
     fn __rand__<'py>(slf: &Bound<'py, Self>, other: &Object<'py>) -> Answer<'py> {
-        named("bitwise_and", other, slf.as_any())
+        named(table_op!("bitwise_and"), other, slf.as_any())
     }
     fn __or__<'py>(slf: &Bound<'py, Self>, other: &Object<'py>) -> Answer<'py> {
-        named("bitwise_or", slf.as_any(), other)
+        named(table_op!("bitwise_or"), slf.as_any(), other)
     }
     fn __ror__<'py>(slf: &Bound<'py, Self>, other: &Object<'py>) -> Answer<'py> {
-        named("bitwise_or", other, slf.as_any())
+        named(table_op!("bitwise_or"), other, slf.as_any())
     }
     fn __xor__<'py>(slf: &Bound<'py, Self>, other: &Object<'py>) -> Answer<'py> {
-        named("bitwise_xor", slf.as_any(), other)
+        named(table_op!("bitwise_xor"), slf.as_any(), other)
     }
     fn __rxor__<'py>(slf: &Bound<'py, Self>, other: &Object<'py>) -> Answer<'py> {
-        named("bitwise_xor", other, slf.as_any())
+        named(table_op!("bitwise_xor"), other, slf.as_any())
     }
     fn __lshift__<'py>(slf: &Bound<'py, Self>, other: &Object<'py>) -> Answer<'py> {
-        named("bitwise_left_shift", slf.as_any(), other)
+        named(table_op!("bitwise_left_shift"), slf.as_any(), other)
     }
     fn __rlshift__<'py>(slf: &Bound<'py, Self>, other: &Object<'py>) -> Answer<'py> {
-        named("bitwise_left_shift", other, slf.as_any())
+        named(table_op!("bitwise_left_shift"), other, slf.as_any())
     }
     fn __rshift__<'py>(slf: &Bound<'py, Self>, other: &Object<'py>) -> Answer<'py> {
-        named("bitwise_right_shift", slf.as_any(), other)
+        named(table_op!("bitwise_right_shift"), slf.as_any(), other)
     }
     fn __rrshift__<'py>(slf: &Bound<'py, Self>, other: &Object<'py>) -> Answer<'py> {
-        named("bitwise_right_shift", other, slf.as_any())
+        named(table_op!("bitwise_right_shift"), other, slf.as_any())
     }
     fn __iadd__<'py>(slf: &Bound<'py, Self>, other: &Object<'py>) -> PyResult<()> {
-        inplace("add_", "+=", slf, other)
+        inplace(table_op!("add_"), "+=", slf, other)
     }
     fn __isub__<'py>(slf: &Bound<'py, Self>, other: &Object<'py>) -> PyResult<()> {
-        inplace("sub_", "-=", slf, other)
+        inplace(table_op!("sub_"), "-=", slf, other)
     }
     fn __imul__<'py>(slf: &Bound<'py, Self>, other: &Object<'py>) -> PyResult<()> {
-        inplace("mul_", "*=", slf, other)
+        inplace(table_op!("mul_"), "*=", slf, other)
     }
     fn __itruediv__<'py>(slf: &Bound<'py, Self>, other: &Object<'py>) -> PyResult<()> {
-        inplace("div_", "/=", slf, other)
+        inplace(table_op!("div_"), "/=", slf, other)
     }
     fn __ifloordiv__<'py>(slf: &Bound<'py, Self>, other: &Object<'py>) -> PyResult<()> {
-        inplace("floor_divide_", "//=", slf, other)
+        inplace(table_op!("floor_divide_"), "//=", slf, other)
     }
     fn __imod__<'py>(slf: &Bound<'py, Self>, other: &Object<'py>) -> PyResult<()> {
-        inplace("remainder_", "%=", slf, other)
+        inplace(table_op!("remainder_"), "%=", slf, other)
     }
     fn __ipow__<'py>(slf: &Bound<'py, Self>, other: &Object<'py>, _modulo: &Object<'py>) -> PyResult<()> {
-        inplace("pow_", "**=", slf, other)
+        inplace(table_op!("pow_"), "**=", slf, other)
     }
     fn __iand__<'py>(slf: &Bound<'py, Self>, other: &Object<'py>) -> PyResult<()> {
-        inplace("bitwise_and_", "&=", slf, other)
+        inplace(table_op!("bitwise_and_"), "&=", slf, other)
     }
     fn __ior__<'py>(slf: &Bound<'py, Self>, other: &Object<'py>) -> PyResult<()> {
-        inplace("bitwise_or_", "|=", slf, other)
+        inplace(table_op!("bitwise_or_"), "|=", slf, other)
     }
     fn __ixor__<'py>(slf: &Bound<'py, Self>, other: &Object<'py>) -> PyResult<()> {
-        inplace("bitwise_xor_", "^=", slf, other)
+        inplace(table_op!("bitwise_xor_"), "^=", slf, other)
     }
     fn __ilshift__<'py>(slf: &Bound<'py, Self>, other: &Object<'py>) -> PyResult<()> {
-        inplace("bitwise_left_shift_", "<<=", slf, other)
+        inplace(table_op!("bitwise_left_shift_"), "<<=", slf, other)
     }
     fn __irshift__<'py>(slf: &Bound<'py, Self>, other: &Object<'py>) -> PyResult<()> {
-        inplace("bitwise_right_shift_", ">>=", slf, other)
+        inplace(table_op!("bitwise_right_shift_"), ">>=", slf, other)
     }
     fn __neg__<'py>(slf: &Bound<'py, Self>) -> Answer<'py> {
-        by_name(slf.py(), "neg", &[slf.as_any().clone()])
+        table_op!("neg").call(slf.py(), &[slf.as_any().clone()])
     }
     fn __pos__<'py>(slf: &Bound<'py, Self>) -> Answer<'py> {
-        by_name(slf.py(), "positive", &[slf.as_any().clone()])
+        table_op!("positive").call(slf.py(), &[slf.as_any().clone()])
     }
     fn __abs__<'py>(slf: &Bound<'py, Self>) -> Answer<'py> {
-        by_name(slf.py(), "abs", &[slf.as_any().clone()])
+        table_op!("abs").call(slf.py(), &[slf.as_any().clone()])
     }
     fn __invert__<'py>(slf: &Bound<'py, Self>) -> Answer<'py> {
         if slf.get().tensor().dtype().is_float() {
             return Err(PyTypeError::new_err("~ (operator.invert) is only implemented on integer and Boolean-type tensors"));
         }
-        by_name(slf.py(), "bitwise_not", &[slf.as_any().clone()])
+        table_op!("bitwise_not").call(slf.py(), &[slf.as_any().clone()])
     }
     fn __richcmp__<'py>(slf: &Bound<'py, Self>, other: &Object<'py>, op: CompareOp) -> Answer<'py> {
-        let name = match op {
-            CompareOp::Lt => "lt",
-            CompareOp::Le => "le",
-            CompareOp::Eq => "eq",
-            CompareOp::Ne => "ne",
-            CompareOp::Gt => "gt",
-            CompareOp::Ge => "ge",
+        type Compare = fn(&Tensor, &Tensor) -> rushlight::Result<Tensor>;
+        let (named_op, compare): (_, Compare) = match op {
+            CompareOp::Lt => (table_op!("lt"), ops::lt),
+            CompareOp::Le => (table_op!("le"), ops::le),
+            CompareOp::Eq => (table_op!("eq"), ops::eq),
+            CompareOp::Ne => (table_op!("ne"), ops::ne),
+            CompareOp::Gt => (table_op!("gt"), ops::gt),
+            CompareOp::Ge => (table_op!("ge"), ops::ge),
         };
-        named(name, slf.as_any(), other)
+        match tensor_of(other) {
+            Some(other) => binary(slf.py(), named_op.name, slf.get().tensor(), other, compare),
+            None => named(named_op, slf.as_any(), other),
+        }
     }
 
     // ---- as a container and as a number -------------------------------------------------------------------------------------------------
@@ -400,15 +410,15 @@ impl PyTensor {
         if slf.get().rank() == 0 {
             return Err(PyTypeError::new_err("iteration over a 0-d tensor"));
         }
-        by_name(slf.py(), "unbind", &[slf.as_any().clone()])?.try_iter()
+        table_op!("unbind").call(slf.py(), &[slf.as_any().clone()])?.try_iter()
     }
     fn __contains__(slf: &Bound<'_, Self>, element: &Object<'_>) -> PyResult<bool> {
         if operand(element)?.is_none() {
             let text = format!("Tensor.__contains__ only supports Tensor or scalar, but you passed in a {}.", element.get_type());
             return Err(PyRuntimeError::new_err(text));
         }
-        let equal = named("eq", slf.as_any(), element)?;
-        by_name(slf.py(), "any", &[equal])?.is_truthy()
+        let equal = named(table_op!("eq"), slf.as_any(), element)?;
+        table_op!("any").call(slf.py(), &[equal])?.is_truthy()
     }
     fn __bool__(&self) -> PyResult<bool> {
         match self.tensor().numel() {

@@ -4,14 +4,15 @@
 //! arranges what the user gave, then [`invoke`] runs it. Sizes given as `f(2, 3)` are gathered by the reader before.
 
 use super::mismatch::{Mismatch, no_overload};
-use super::{ArgKind, OpDef, Value, sample};
+use super::{ArgDef, ArgKind, OpDef, Value, sample};
 use crate::{Error, Result, Scalar, Tensor};
 use smallvec::SmallVec;
+use std::borrow::Cow;
 
 /// Arguments by position, or one value per parameter.
 pub type Args = SmallVec<[Value; 6]>;
-/// Arguments by name.
-pub type Keywords = SmallVec<[(String, Value); 2]>;
+/// Arguments by name. A reader that finds the name among the parameters' need not copy it.
+pub type Keywords = SmallVec<[(Cow<'static, str>, Value); 2]>;
 
 /// How the call was written: `op(x, …)` or `x.op(…)`. Error texts count the arguments that the user sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +54,9 @@ pub fn resolve(name: &str, positional: impl Into<Args>, keyword: impl Into<Keywo
 }
 
 /// As [`resolve`], among `overloads` that were looked up before, for a call that was written as `name` in `style`.
+///
+/// # Errors
+/// As [`resolve`].
 pub fn resolve_among(
     overloads: &[&'static OpDef],
     name: &str,
@@ -60,33 +64,56 @@ pub fn resolve_among(
     positional: impl Into<Args>,
     keyword: impl Into<Keywords>,
 ) -> Result<(&'static OpDef, Args)> {
-    let (mut positional, keyword) = (positional.into(), keyword.into());
-    // Most calls give the first parameters of an overload as they are, and leave the rest to defaults: nothing to plan or to move.
-    if keyword.is_empty()
-        && let Some(&def) = overloads.iter().find(|def| fits_in_order(def, &positional))
-    {
-        for arg in &def.args[positional.len()..] {
-            positional.push(convert(arg.kind, default_value(arg.default.unwrap_or("None"))?)?);
+    let (mut args, mut keyword) = (positional.into(), keyword.into());
+    let def = arrange(overloads, name, style, &mut args, &mut keyword)?;
+    Ok((def, args))
+}
+
+/// As [`resolve_among`] in place, for who calls often: `args`, positional before, are one per parameter afterwards, and `keyword` is used up.
+///
+/// # Errors
+/// As [`resolve`].
+pub fn arrange(
+    overloads: &[&'static OpDef],
+    name: &str,
+    style: Style,
+    args: &mut Args,
+    keyword: &mut Keywords,
+) -> Result<&'static OpDef> {
+    // Most calls give values in the form that the op takes: nothing to plan, and nothing moves that is in its place already.
+    if let Some(&def) = overloads.iter().find(|def| fits_as_given(def, args, keyword)) {
+        for arg in &def.args[args.len()..] {
+            let given = keyword.iter_mut().find(|(k, _)| k == arg.name);
+            args.push(match given {
+                Some((_, value)) => std::mem::replace(value, Value::None),
+                None => convert(arg.kind, default_value(arg.default.unwrap_or("None"))?)?,
+            });
         }
-        return Ok((def, positional));
+        return Ok(def);
     }
     // An overload that takes the arguments as they are goes before one that converts them: `pow(x, 2)` is not `pow(x, tensor(2))`.
     for rules in [Rules::Exact, Rules::Lenient] {
         for &def in overloads {
-            if let Ok(plan) = plan(def, &positional, &keyword, rules) {
-                return Ok((def, build(def, &plan, positional, keyword)?));
+            if let Ok(plan) = plan(def, args, keyword, rules) {
+                *args = build(def, &plan, std::mem::take(args), std::mem::take(keyword))?;
+                return Ok(def);
             }
         }
     }
-    Err(no_overload(overloads, name, style, &positional, &keyword))
+    Err(no_overload(overloads, name, style, args, keyword))
 }
 
-/// Whether `positional` are this overload's first parameters exactly, in the form that the op takes, and the others have defaults.
-fn fits_in_order(def: &OpDef, positional: &[Value]) -> bool {
-    let n = positional.len();
-    n <= def.args.len()
-        && positional.iter().zip(def.args).all(|(v, arg)| !arg.keyword_only && fits(arg.kind, v) && !is_converted(arg.kind, v))
-        && def.args[n..].iter().all(|arg| arg.default.is_some())
+/// Whether `positional` are this overload's first parameters, `keyword` name others, all in the form that the op takes, and the rest have
+/// defaults.
+fn fits_as_given(def: &OpDef, positional: &[Value], keyword: &[(Cow<'static, str>, Value)]) -> bool {
+    let takes = |arg: &ArgDef, v: &Value| fits(arg.kind, v) && !is_converted(arg.kind, v);
+    if positional.len() > def.args.len() {
+        return false;
+    }
+    let (first, rest) = def.args.split_at(positional.len());
+    first.iter().zip(positional).all(|(arg, v)| !arg.keyword_only && takes(arg, v))
+        && keyword.iter().all(|(k, v)| rest.iter().any(|arg| k == arg.name && takes(arg, v)))
+        && rest.iter().all(|arg| arg.default.is_some() || keyword.iter().any(|(k, _)| k == arg.name))
 }
 
 /// Whether a value that fits must still be brought into another form by [`convert`].
@@ -139,7 +166,7 @@ pub(super) fn names(given: &str, parameter: &str) -> bool {
 pub(super) fn plan(
     def: &OpDef,
     positional: &[Value],
-    keyword: &[(String, Value)],
+    keyword: &[(Cow<'static, str>, Value)],
     rules: Rules,
 ) -> std::result::Result<Plan, Mismatch> {
     if positional.len() > positional_limit(def) {
@@ -177,19 +204,19 @@ pub(super) fn plan(
 }
 
 /// The keyword that gives parameter `i`; its own name goes before a synonym, and a synonym that names another parameter is none.
-pub(super) fn find_keyword(def: &OpDef, keyword: &[(String, Value)], i: usize) -> Option<usize> {
+pub(super) fn find_keyword(def: &OpDef, keyword: &[(Cow<'static, str>, Value)], i: usize) -> Option<usize> {
     let name = def.args[i].name;
     keyword
         .iter()
         .position(|(k, _)| k == name)
-        .or_else(|| keyword.iter().position(|(k, _)| names(k, name) && !def.args.iter().any(|a| a.name == k.as_str())))
+        .or_else(|| keyword.iter().position(|(k, _)| names(k, name) && !def.args.iter().any(|a| k == a.name)))
 }
 
 pub(super) fn positional_limit(def: &OpDef) -> usize {
     def.args.iter().take_while(|a| !a.keyword_only).count()
 }
 
-fn has_tensor(positional: &[Value], keyword: &[(String, Value)]) -> bool {
+fn has_tensor(positional: &[Value], keyword: &[(Cow<'static, str>, Value)]) -> bool {
     positional.iter().chain(keyword.iter().map(|(_, v)| v)).any(|v| matches!(v, Value::Tensor(_)))
 }
 
@@ -300,7 +327,7 @@ fn default_value(text: &'static str) -> Result<Value> {
 mod tests {
     use super::*;
     use crate::DType;
-    use crate::op::{ArgDef, DTypes};
+    use crate::op::DTypes;
 
     const fn arg(name: &'static str, kind: ArgKind, default: Option<&'static str>, keyword_only: bool) -> ArgDef {
         ArgDef { name, kind, default, keyword_only }
@@ -383,10 +410,10 @@ mod tests {
     fn s() -> Value {
         Value::Str("a".into())
     }
-    fn kw(name: &str, v: Value) -> Vec<(String, Value)> {
-        vec![(name.to_string(), v)]
+    fn kw(name: &'static str, v: Value) -> Vec<(Cow<'static, str>, Value)> {
+        vec![(name.into(), v)]
     }
-    fn fails(def: &OpDef, positional: Vec<Value>, keyword: Vec<(String, Value)>, text: &str) {
+    fn fails(def: &OpDef, positional: Vec<Value>, keyword: Vec<(Cow<'static, str>, Value)>, text: &str) {
         let e = bind(def, positional, keyword).unwrap_err();
         assert_eq!((e.kind(), e.message()), (crate::ErrorKind::Type, text));
     }

@@ -3,6 +3,7 @@
 use super::bind::{Rules, Source, Style, converts, find_keyword, fits, names, plan, positional_limit};
 use super::{ArgDef, ArgKind, OpDef, Value, argument_error};
 use crate::Error;
+use std::borrow::Cow;
 
 /// Why arguments do not fit an overload; indices only, so that trying one overload after another formats nothing.
 #[derive(Clone, Copy)]
@@ -19,7 +20,14 @@ pub(super) enum Mismatch {
 impl Mismatch {
     /// The `TypeError` for a call of `op` that could only mean `def`.
     #[cold]
-    pub(super) fn error(self, op: &str, def: &OpDef, positional: &[Value], keyword: &[(String, Value)], style: Style) -> Error {
+    pub(super) fn error(
+        self,
+        op: &str,
+        def: &OpDef,
+        positional: &[Value],
+        keyword: &[(Cow<'static, str>, Value)],
+        style: Style,
+    ) -> Error {
         let hidden = (style == Style::Method) as usize;
         Error::type_(match self {
             Mismatch::TooMany => {
@@ -64,12 +72,12 @@ impl Mismatch {
     }
 
     /// The line that tells why an overload in a list of several did not match; empty where the counts say it.
-    fn reason(self, def: &OpDef, positional: &[Value], keyword: &[(String, Value)], style: Style) -> String {
+    fn reason(self, def: &OpDef, positional: &[Value], keyword: &[(Cow<'static, str>, Value)], style: Style) -> String {
         match self {
             Mismatch::TooMany | Mismatch::Missing(_) => String::new(),
             Mismatch::Keyword(_) => {
                 let unknown: Vec<&str> =
-                    keyword.iter().map(|(k, _)| k.as_str()).filter(|k| !def.args.iter().any(|a| names(k, a.name))).collect();
+                    keyword.iter().map(|(k, _)| k.as_ref()).filter(|k| !def.args.iter().any(|a| names(k, a.name))).collect();
                 format!("\n      didn't match because some of the keywords were incorrect: {}", unknown.join(", "))
             }
             Mismatch::Type(..) => {
@@ -97,7 +105,7 @@ pub(super) fn no_overload(
     op: &str,
     style: Style,
     positional: &[Value],
-    keyword: &[(String, Value)],
+    keyword: &[(Cow<'static, str>, Value)],
 ) -> Error {
     if overloads.is_empty() {
         return Error::type_(format!("there is no op called '{op}'"));

@@ -28,6 +28,7 @@
 //! Each is computed in f64, rounded after every operation, then converted to the dtype as PyTorch's `Tensor.to` converts a float64
 //! tensor: half precision by way of float32.
 
+use super::bind::Keywords;
 use super::{Ints, Value};
 use crate::{DType, Element, Error, Result, Tensor};
 use rushlight_kernels::dispatch;
@@ -98,10 +99,10 @@ impl Sample {
     ///
     /// # Errors
     /// A list that holds neither only numbers nor only tensors.
-    pub fn make(&self, default_dtype: DType) -> Result<(Vec<Value>, Vec<(String, Value)>)> {
+    pub fn make(&self, default_dtype: DType) -> Result<(Vec<Value>, Keywords)> {
         let mut tensors = 0;
         let positional = self.positional.iter().map(|e| e.make(default_dtype, &mut tensors)).collect::<Result<_>>()?;
-        let keyword = self.keyword.iter().map(|(k, e)| Ok((k.clone(), e.make(default_dtype, &mut tensors)?)));
+        let keyword = self.keyword.iter().map(|(k, e)| Ok((k.clone().into(), e.make(default_dtype, &mut tensors)?)));
         Ok((positional, keyword.collect::<Result<_>>()?))
     }
 }

@@ -7,6 +7,12 @@ use crate::autograd::saved::Saved;
 
 ops![add, sub, rsub, mul, div, true_divide, neg];
 
+/// `op(x, n)`, or `op(n, x)` where the number is `first`, if nothing is recorded and x is a small, row-major tensor of float32 or float64.
+/// For operators of another language, which would otherwise have to make a tensor of the number.
+pub fn beside_number(op: BinOp, x: &Tensor, n: Scalar, first: bool) -> Option<Result<Tensor>> {
+    if crate::autograd::is_recorded(&[x]) { None } else { lift::beside_number(op, x, n, first) }
+}
+
 /// Adds `other`, scaled by `alpha`, to `input`: `input + alpha * other`.
 ///
 /// The shapes broadcast; the dtypes promote.

@@ -4,7 +4,7 @@ use crate::autograd::node::BackwardFn;
 use crate::autograd::{self, Save};
 use crate::storage::{self, Data};
 use crate::{BinOp, DType, Dims, Error, Layout, Program, Result, Scalar, Tensor, TernOp, UnOp, promote};
-use rushlight_kernels::backend::Backend;
+use rushlight_kernels::backend::{Backend, View};
 use rushlight_kernels::cpu::Cpu;
 use rushlight_kernels::layout::{broadcast_shapes, contiguous_strides, copied};
 use rushlight_kernels::{Inst, Reg, Strides};
@@ -303,25 +303,45 @@ pub(crate) fn unary(op: UnOp, x: &Tensor) -> Result<Tensor> {
     k.run(r)
 }
 
-/// The bare number `n` as a tensor of x's shape and dtype, where that is float32 or float64: there the number does not promote.
-fn as_beside(x: &Tensor, n: &Tensor) -> Option<Tensor> {
-    let number = n.try_data_ref().filter(|d| d.wrapped)?.dtype;
-    let (dtype, shape) = {
-        let d = x.try_data_ref().filter(|d| !d.wrapped && matches!(d.dtype, DType::F32 | DType::F64))?;
-        (d.dtype, copied(&d.layout.shape))
-    };
-    let value = if number == DType::Bool { Scalar::Int(n.try_to_scalar().ok()?.to_i64()) } else { n.try_to_scalar().ok()? };
-    let t = if dtype == DType::F32 { Tensor::scalar(value.to::<f32>()) } else { Tensor::scalar(value.to::<f64>()) };
-    t.data_mut().layout = Layout { strides: shape.iter().map(|_| 0).collect(), shape, offset: 0 };
-    Some(t)
+/// `op(x, n)`, or `op(n, x)` where the number is `first`, for a bare number beside a tensor of float32 or float64, where it does not promote.
+/// The number needs no memory of its own. `None` where [`at_once`] would give it, too.
+pub(crate) fn beside_number(op: BinOp, x: &Tensor, n: Scalar, first: bool) -> Option<Result<Tensor>> {
+    let data = x.try_data_ref()?;
+    let shape = &data.layout.shape;
+    if data.wrapped
+        || !matches!(data.dtype, DType::F32 | DType::F64)
+        || !op.accepts(data.dtype)
+        || !data.layout.is_contiguous()
+        || storage::deferred::is_wanted(data.layout.numel())
+    {
+        return None;
+    }
+    let n = if let Scalar::Bool(b) = n { Scalar::Int(b as i64) } else { n };
+    let layout = Layout { strides: contiguous_strides(shape), shape: copied(shape), offset: 0 };
+    let still = Layout { strides: Strides::from_elem(0, shape.len()), shape: copied(shape), offset: 0 };
+    let result = storage::compute_at_once(layout, op.result(data.dtype), &data, None, |ins, out| {
+        let (single, double) = (n.to::<f32>(), n.to::<f64>());
+        let n = if ins[0].dtype == DType::F32 { View::of_value(&single, &still) } else { View::of_value(&double, &still) };
+        let operands = if first { [n, ins[0]] } else { [ins[0], n] };
+        backend().instruction(Inst::Bin(op, 0, 1), &operands, out)
+    })?;
+    drop(data);
+    Some(result.map(Tensor::from_data))
+}
+
+/// The number that `t` stands for, where nobody is writing it.
+fn bare(t: &Tensor) -> Option<Scalar> {
+    t.try_data_ref().filter(|d| d.wrapped)?.only_element().ok()
 }
 
 /// `op(a, b)` in their common dtype; integers go to the default float where `op` takes only floats.
 pub(crate) fn binary(op: BinOp, a: &Tensor, b: &Tensor) -> Result<Tensor> {
-    // A number beside a tensor of floats is a tensor of them with one value.
-    let (number_a, number_b) = (as_beside(b, a), as_beside(a, b));
-    let (left, right) = (number_a.as_ref().unwrap_or(a), number_b.as_ref().unwrap_or(b));
-    if let Some(result) = at_once(left, Some(right), Inst::Bin(op, 0, 1), |d| op.accepts(d), |d| op.result(d)) {
+    let at_once = match (bare(a), bare(b)) {
+        (None, Some(n)) => beside_number(op, a, n, false),
+        (Some(n), None) => beside_number(op, b, n, true),
+        _ => at_once(a, Some(b), Inst::Bin(op, 0, 1), |d| op.accepts(d), |d| op.result(d)),
+    };
+    if let Some(result) = at_once {
         return result;
     }
     let mut k = Pointwise::new();
