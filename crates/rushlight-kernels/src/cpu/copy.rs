@@ -8,12 +8,16 @@ use super::pool;
 use super::walk::{GRAIN, Grid, by_width, same_memory};
 use crate::backend::{View, ViewMut};
 use crate::layout::collapse;
-use crate::{Dims, Strides};
+use crate::{Dims, Layout, Strides};
+use smallvec::SmallVec;
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
 #[cfg(test)]
 mod tests;
+
+/// Where the parts of a join have fewer bytes in a row, a copy of each column costs less than a call for each row.
+const NARROW: usize = 64;
 
 /// Copies `x` to `out`, which has its shape and dtype, and is exactly `x` or overlaps it nowhere.
 pub(super) fn copy(x: View, out: &mut ViewMut) {
@@ -30,20 +34,32 @@ pub(super) fn copy(x: View, out: &mut ViewMut) {
 /// See [`Backend::join`](crate::backend::Backend).
 pub(super) fn join(parts: &[View], dim: usize, out: &mut ViewMut) {
     let whole = out.layout.clone();
-    let (numel, contiguous) = (whole.numel(), whole.is_contiguous() && parts.iter().all(|p| p.layout.is_contiguous()));
-    if contiguous && numel <= GRAIN {
-        let size = out.dtype.size();
-        let (outer, inner): (usize, usize) = (whole.shape[..dim].iter().product(), whole.shape[dim + 1..].iter().product());
-        let mut to = out.ptr::<u8>().wrapping_add(whole.offset * (size - 1));
-        for o in 0..outer {
-            for p in parts {
-                let bytes = p.shape()[dim] * inner * size;
-                let from = p.ptr::<u8>().wrapping_add(p.layout.offset * (size - 1) + o * bytes);
-                // SAFETY: contiguous, so rows of the parts follow each other in `out`; nothing overlaps it.
-                unsafe { to.copy_from_nonoverlapping(from, bytes) };
-                to = to.wrapping_add(bytes);
+    if whole.numel() == 0 {
+        return;
+    }
+    let size = out.dtype.size();
+    let (outer, inner): (usize, usize) = (whole.shape[..dim].iter().product(), whole.shape[dim + 1..].iter().product());
+    let row = whole.shape[dim] * inner;
+    let contiguous = whole.is_contiguous() && parts.iter().all(|p| p.layout.is_contiguous());
+    // Row by row, out is written from its start to its end. Large parts are cut up one after the other, narrow ones copied column by column.
+    let by_rows = outer * row <= GRAIN || row <= GRAIN && row * size >= parts.len() * NARROW;
+    if contiguous && by_rows {
+        let first = |p: *const u8, layout: &Layout| p.wrapping_add(layout.offset * (size - 1));
+        let parts: SmallVec<[(Ends<u8>, usize); 8]> = parts
+            .iter()
+            .map(|p| (Ends(first(p.ptr(), p.layout), first(out.ptr::<u8>(), &whole).cast_mut()), p.shape()[dim] * inner * size))
+            .collect();
+        pool::for_ranges(outer, GRAIN / row, |range| {
+            let mut at = (range.start * row * size) as isize;
+            for o in range {
+                for (ends, bytes) in &parts {
+                    let (from, to) = ends.at([(o * bytes) as isize, at]);
+                    // SAFETY: contiguous, so rows of the parts follow each other in `out`; nothing overlaps it.
+                    unsafe { to.copy_from_nonoverlapping(from, *bytes) };
+                    at += *bytes as isize;
+                }
             }
-        }
+        });
         return;
     }
     let mut at = 0;
@@ -134,6 +150,14 @@ impl Row {
         pool::for_ranges(rows.len(), GRAIN / self.n, |range| {
             rows.runs(range, &mut |[xa, oa], count| {
                 let (this, ends) = (self, ends);
+                if (this.xs, this.os) == (1, 1) {
+                    let place = |k: usize| {
+                        let (x, out) = ends.at([xa + k as isize * xr, oa + k as isize * or]);
+                        (x.cast::<u8>(), out.cast::<u8>())
+                    };
+                    // SAFETY: rows of both layouts.
+                    return unsafe { moves::rows(this.n * size_of::<T>(), count, place) };
+                }
                 for k in 0..count as isize {
                     // SAFETY: a row of both layouts.
                     unsafe { this.copy(ends.at([xa + k * xr, oa + k * or]), 0..this.n) }

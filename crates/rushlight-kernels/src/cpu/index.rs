@@ -6,6 +6,7 @@
 //!
 //! The inner loops are functions that take all they need by value: through a closure's environment, every store might change a bound.
 
+use super::moves;
 use super::number::{Arith, Number};
 use super::pool;
 use super::walk::{GRAIN, Grid, at_least_1d, by_width, same_memory, to_vec, without};

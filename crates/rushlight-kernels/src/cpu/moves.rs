@@ -45,6 +45,23 @@ impl<T> Sides<T> {
 
 fn runs<T: Copy + Send + Sync>(from: *const T, to: *mut T, dims: &[usize], strides: &[isize]) {
     let sides = Sides { from, to };
+    let last = dims.len() - 1;
+    let (width, bytes) = (dims[last], dims[last] * size_of::<T>());
+    if last > 0 && strides[last] == 1 && bytes <= SHORT {
+        let grid = Grid::new(&dims[..last], [&strides[..last]]);
+        let [step] = grid.inner();
+        pool::for_ranges(grid.len(), (TASK / width).max(1), |range| {
+            let mut done = range.start;
+            grid.runs(range, &mut |[at], n| {
+                let (from, to) = (sides.from(at).cast::<u8>(), sides.to(done * width).cast::<u8>());
+                let step = step * size_of::<T>() as isize;
+                // SAFETY: rows of x, and of out from number `done` on, which are this task's.
+                unsafe { rows(bytes, n, |i| (from.wrapping_offset(i as isize * step), to.wrapping_add(i * bytes))) };
+                done += n;
+            });
+        });
+        return;
+    }
     let grid = Grid::new(dims, [strides]);
     let [step] = grid.inner();
     pool::for_ranges(grid.len(), TASK, |range| {
@@ -75,6 +92,76 @@ pub(super) unsafe fn run<T: Copy + Send + Sync>(from: *const T, step: isize, to:
             }
             0 => to.fill(MaybeUninit::new(*from)),
             _ => to.iter_mut().enumerate().for_each(|(i, to)| _ = to.write(*from.offset(i as isize * step))),
+        }
+    }
+}
+
+/// Rows up to this many bytes are copied without calling `memcpy`, which costs as much as a short row.
+pub(super) const SHORT: usize = 1 << 11;
+/// How many bytes ahead of what is copied, rows are asked for: hardware does not foresee them.
+const AHEAD: usize = 1 << 11;
+
+/// Copies `n` rows of `bytes` bytes each: `place` tells where from and where to.
+///
+/// # Safety
+/// They may be read and written, and the two sides are apart.
+#[inline]
+pub(super) unsafe fn rows(bytes: usize, n: usize, place: impl Fn(usize) -> (*const u8, *mut u8)) {
+    simd::run_widest(Rows { bytes, n, place });
+}
+
+struct Rows<P> {
+    bytes: usize,
+    n: usize,
+    place: P,
+}
+
+impl<P: Fn(usize) -> (*const u8, *mut u8)> Body for Rows<P> {
+    type Out = ();
+    #[inline(always)]
+    fn run<S: Isa>(self) {
+        // SAFETY: `rows`' contract; no block is longer than a row.
+        unsafe {
+            match self.bytes {
+                0 => {}
+                1 => self.blocks::<1>(),
+                2..4 => self.blocks::<2>(),
+                4..8 => self.blocks::<4>(),
+                8..16 => self.blocks::<8>(),
+                16..32 => self.blocks::<16>(),
+                32..64 => self.blocks::<32>(),
+                64..=SHORT => self.blocks::<64>(),
+                bytes => (0..self.n).map(self.place).for_each(|(from, to)| to.copy_from_nonoverlapping(from, bytes)),
+            }
+        }
+    }
+}
+
+impl<P: Fn(usize) -> (*const u8, *mut u8)> Rows<P> {
+    /// Rows as blocks of `N` bytes, the last of which overlaps the one before it.
+    ///
+    /// # Safety
+    /// As [`rows`], and `bytes >= N`.
+    #[inline(always)]
+    unsafe fn blocks<const N: usize>(self) {
+        let Rows { bytes, n, place } = self;
+        let ahead = AHEAD / bytes;
+        for i in 0..n {
+            let (from, to) = place(i);
+            let (next, _) = place((i + ahead).min(n - 1));
+            let copy = |at: usize| {
+                // SAFETY: a block of the row.
+                unsafe {
+                    simd::prefetch(next.add(at));
+                    to.add(at).cast::<[u8; N]>().write_unaligned(from.add(at).cast::<[u8; N]>().read_unaligned())
+                }
+            };
+            let mut at = 0;
+            while at + N < bytes {
+                copy(at);
+                at += N;
+            }
+            copy(bytes - N);
         }
     }
 }
@@ -144,6 +231,9 @@ mod tests {
             Layout::contiguous(&[1, 20]).broadcast_to(&[30, 20]).unwrap(),
             Layout::contiguous(&[20, 1]).broadcast_to(&[20, 30]).unwrap(),
             Layout::contiguous(&[300, 400]).transpose(0, 1),
+            Layout::contiguous(&[5, 4, 3, 100]).permute(&[2, 0, 1, 3]).narrow(3, 1, 97),
+            Layout::contiguous(&[9, 40, 7]).flip(0).narrow(2, 2, 3),
+            Layout::contiguous(&[30, 3000]).narrow(1, 7, 2500),
         ];
         fn check<T: Copy + PartialEq + std::fmt::Debug + crate::Element>(layout: &Layout, dtype: DType, of: impl Fn(usize) -> T) {
             let source: Vec<T> = (0..200_000).map(&of).collect();

@@ -27,19 +27,6 @@ pub(super) trait Wide: Copy {
     unsafe fn store_quads(quads: [Self; 4], to: *mut f32);
 }
 
-/// Asks for the cache line of `p`, which may be any address.
-#[inline(always)]
-pub(super) fn prefetch(p: *const f32) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: a hint, which every processor of this architecture has; it accesses nothing.
-    unsafe {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T0>(p.cast());
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = p;
-}
-
 /// Four lanes that the compiler maps to whatever registers the target has.
 #[derive(Clone, Copy)]
 pub(super) struct Four([f32; 4]);

@@ -11,9 +11,10 @@
 use super::Tensor;
 use super::kernel::{Kernels, Run, Tile, kernels};
 use super::shifted::{Application, Filter};
-use super::wide::{Wide, prefetch};
+use super::wide::Wide;
 use crate::cpu::matmul::{scratch, try_run};
 use crate::cpu::pool;
+use crate::cpu::simd;
 use crate::{Buffer, Result};
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -204,7 +205,7 @@ pub(super) unsafe fn input<V: Wide>(t: &Input) {
                     if let Some(line) = lines[i] {
                         let p = line.wrapping_offset(x);
                         // Planes are short and far apart: too much for the processor's own foresight.
-                        prefetch(p.wrapping_offset(t.next));
+                        simd::prefetch(p.wrapping_offset(t.next).cast());
                         if to - from.min(to) == V::N {
                             d[i] = V::load(p);
                         } else if from < to {

@@ -50,7 +50,9 @@ fn permuted_planes() {
 
 #[test]
 fn joined_parts_follow_each_other() {
-    for (dim, sizes) in [(0, vec![1, 3, 0, 2]), (1, vec![4, 1]), (2, vec![2; 9]), (1, vec![300, 200])] {
+    for (dim, sizes) in
+        [(0, vec![1, 3, 0, 2]), (1, vec![4, 1]), (2, vec![2; 9]), (1, vec![300, 200]), (2, vec![3000, 3]), (2, vec![1; 2200])]
+    {
         for dtype in [DType::U8, DType::F32, DType::I64] {
             let shape = |n: usize| (0..3).map(|d| if d == dim { n } else { [3, 5, 40][d] }).collect::<Vec<_>>();
             for k in 0..4 {

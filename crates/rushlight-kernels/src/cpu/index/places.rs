@@ -176,9 +176,23 @@ unsafe fn take_rows<T: Copy + Sync>(x: *const T, from: &[isize], rows: &Rows, ou
         }
         return;
     }
+    let grain = (GRAIN / width).max(1);
+    if width <= GRAIN && (xs, os) == (1, 1) && rows.rest.is_line() && rows.outer.is_line() {
+        let ([step], size) = (rows.outer.inner(), size_of::<T>());
+        pool::for_ranges(from.len(), grain, |range| {
+            let (x, out) = (x.get(), out.ptr::<T>());
+            let (first, from) = (range.start, &from[range]);
+            let place = |i: usize| {
+                let to = out.wrapping_offset((first + i) as isize * step);
+                (x.wrapping_offset(from[i]).cast::<u8>(), to.cast::<u8>())
+            };
+            // SAFETY: `from` was checked; tasks write rows of their own.
+            unsafe { moves::rows(width * size, from.len(), place) };
+        });
+        return;
+    }
     // Long rows are split too: a task is a block of rows or a piece of one.
     let pieces = width.div_ceil(GRAIN);
-    let grain = (GRAIN / width).max(1);
     pool::for_ranges(from.len() * pieces, grain, |range| {
         let columns = |piece: usize| piece * GRAIN..((piece + 1) * GRAIN).min(width);
         let (first, piece) = (range.start / pieces, range.start % pieces);

@@ -42,3 +42,15 @@ pub(crate) fn run_widest<B: Body>(body: B) -> B::Out {
     }
     run(body)
 }
+
+/// Asks for the line of the cache that holds `at`, which need not be a valid address.
+#[inline(always)]
+pub(crate) fn prefetch(at: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a hint, which does nothing to memory and never faults.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(at.cast())
+    };
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
+}

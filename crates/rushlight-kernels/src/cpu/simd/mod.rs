@@ -22,7 +22,7 @@ mod transpose;
 #[cfg(target_arch = "x86_64")]
 mod wide;
 
-pub(crate) use body::{Body, run, run_widest};
+pub(crate) use body::{Body, prefetch, run, run_widest};
 pub(crate) use convert::{cast, from_half, round_half, to_half};
 pub use int::Int;
 pub(crate) use isa::Kernel;
