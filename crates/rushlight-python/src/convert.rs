@@ -71,6 +71,10 @@ fn list<'py>(whole: &Bound<'py, PyAny>, items: impl Iterator<Item = Bound<'py, P
     let mut count = 0usize;
     for item in items {
         count += 1;
+        if let Some(t) = tensor_of(&item) {
+            tensors.push((count - 1, t.clone()));
+            continue;
+        }
         match value(&item)? {
             Value::Int(i) => ints.push(i),
             Value::Float(f) => floats.push((count - 1, f)),
@@ -78,6 +82,7 @@ fn list<'py>(whole: &Bound<'py, PyAny>, items: impl Iterator<Item = Bound<'py, P
                 bools += 1;
                 ints.push(b as i64);
             }
+            // From an array of another library.
             Value::Tensor(t) => tensors.push((count - 1, t)),
             _ => return Ok(Value::Other(type_name(whole).into())),
         }

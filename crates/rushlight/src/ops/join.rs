@@ -34,24 +34,80 @@ ops![
         ("[T(2, 3), T(3, 3)], 1", "Sizes of tensors must match except in dimension 1. Expected size 2 but got size 3 for tensor number 1 in the list."),
         ("[T(2, 3), T(3)]", "Tensors must have same number of dimensions: got 2 and 1"), ("[T(2)], 1", "Dimension out of range")])]
 pub fn cat(tensors: &[Tensor], dim: i64) -> Result<Tensor> {
-    let plan = CatPlan::new(tensors, dim)?;
-    let dtype = promote::result_type(&tensors.iter().collect::<SmallVec<[&Tensor; 4]>>());
-    let ins: SmallVec<[Data; 4]> = plan.parts.iter().flatten().map(|&(i, _, _)| tensors[i].data()).collect();
-    let y = joined(&ins, plan.dim, &plan.shape, dtype)?;
-    let y = Tensor::from_data(y);
+    let (mut parts, dtype) = taken(tensors);
+    let (d, shape) = cat_shape(&parts, dim)?;
+    // What each has along `d`; `None` for a vector of no elements, which fits anywhere.
+    let sizes: Vec<Option<usize>> = parts.iter().map(|p| (!is_skipped(p)).then(|| p.layout.shape[d])).collect();
+    parts.retain(|p| !is_skipped(p));
+    let y = Tensor::from_data(joined(&parts, d, &shape, dtype)?);
     let inputs: Vec<&Tensor> = tensors.iter().collect();
     record(std::slice::from_ref(&y), &inputs, |_| {
-        let (parts, d) = (plan.parts, plan.dim as i64);
+        let d = d as i64;
         grad_fn(move |c, g| {
-            let grad = |(i, part): (usize, &Option<(usize, usize, usize)>)| match part {
-                Some((_, start, n)) if c.needs(i) => narrow(g, d, *start as i64, *n as i64).map(Some),
-                None if c.needs(i) => filled(&[0], Scalar::Int(0), g.dtype()).map(Some),
-                _ => Ok(None),
+            let mut start = 0;
+            let grad = |(i, size): (usize, &Option<usize>)| {
+                let at = start;
+                start += size.unwrap_or(0) as i64;
+                match *size {
+                    _ if !c.needs(i) => Ok(None),
+                    Some(n) => narrow(g, d, at, n as i64).map(Some),
+                    None => filled(&[0], Scalar::Int(0), g.dtype()).map(Some),
+                }
             };
-            parts.iter().enumerate().map(grad).collect::<Result<Vec<_>>>()
+            sizes.iter().enumerate().map(grad).collect::<Result<Vec<_>>>()
         })
     })?;
     Ok(y)
+}
+
+/// Snapshots of `tensors`, and the dtype that they have in common.
+fn taken(tensors: &[Tensor]) -> (Vec<Data>, DType) {
+    let mut promotion = promote::Promotion::default();
+    let mut parts = Vec::with_capacity(tensors.len());
+    for t in tensors {
+        let data = t.data_ref();
+        promotion.add(&data);
+        parts.push(data.clone());
+    }
+    (parts, promotion.dtype())
+}
+
+fn is_skipped(part: &Data) -> bool {
+    part.layout.shape.as_slice() == [0]
+}
+
+/// The dimension along which a `cat` joins, and the shape of its result.
+fn cat_shape(parts: &[Data], dim: i64) -> Result<(usize, Dims)> {
+    if parts.is_empty() {
+        return Err(Error::value("torch.cat(): expected a non-empty list of Tensors"));
+    }
+    if let Some(at) = parts.iter().position(|p| p.layout.rank() == 0) {
+        return Err(Error::runtime(format!("zero-dimensional tensor (at position {at}) cannot be concatenated")));
+    }
+    let Some(model) = parts.iter().find(|p| !is_skipped(p)).map(|p| &p.layout.shape) else {
+        return Ok((0, Dims::from_slice(&[0])));
+    };
+    let d = super::dim(dim, model.len())?;
+    let mut shape = model.clone();
+    shape[d] = 0;
+    for (i, part) in parts.iter().enumerate().filter(|(_, p)| !is_skipped(p)) {
+        let s = &part.layout.shape;
+        if s.len() != model.len() {
+            return Err(Error::runtime(format!(
+                "Tensors must have same number of dimensions: got {} and {}",
+                model.len(),
+                s.len()
+            )));
+        }
+        if let Some(bad) = (0..s.len()).find(|&k| k != d && s[k] != model[k]) {
+            return Err(Error::runtime(format!(
+                "Sizes of tensors must match except in dimension {d}. Expected size {} but got size {} for tensor number {i} in the list.",
+                model[bad], s[bad]
+            )));
+        }
+        shape[d] = shape[d].saturating_add(s[d]);
+    }
+    Ok((d, shape))
 }
 
 /// `parts` side by side along `d`, in a new tensor of `shape`.
@@ -74,56 +130,6 @@ fn joined(parts: &[Data], d: usize, shape: &[usize], dtype: DType) -> Result<Dat
     })
 }
 
-/// Where each tensor of a `cat` goes.
-struct CatPlan {
-    dim: usize,
-    shape: Dims,
-    /// For each tensor its number, start and size along `dim`; `None` for a vector of no elements, which fits anywhere.
-    parts: Vec<Option<(usize, usize, usize)>>,
-}
-
-impl CatPlan {
-    fn new(tensors: &[Tensor], dim: i64) -> Result<CatPlan> {
-        let Some(first) = tensors.first() else {
-            return Err(Error::value("torch.cat(): expected a non-empty list of Tensors"));
-        };
-        let shapes: Vec<Dims> = tensors.iter().map(Tensor::shape).collect();
-        if let Some(at) = shapes.iter().position(|s| s.is_empty()) {
-            return Err(Error::runtime(format!("zero-dimensional tensor (at position {at}) cannot be concatenated")));
-        }
-        let skipped = |s: &Dims| s.as_slice() == [0];
-        let Some(model) = shapes.iter().find(|s| !skipped(s)) else {
-            return Ok(CatPlan { dim: 0, shape: first.shape(), parts: vec![None; tensors.len()] });
-        };
-        let d = super::dim(dim, model.len())?;
-        let (mut shape, mut at) = (model.clone(), 0);
-        let mut parts = Vec::with_capacity(tensors.len());
-        for (i, s) in shapes.iter().enumerate() {
-            if skipped(s) {
-                parts.push(None);
-                continue;
-            }
-            if s.len() != model.len() {
-                return Err(Error::runtime(format!(
-                    "Tensors must have same number of dimensions: got {} and {}",
-                    model.len(),
-                    s.len()
-                )));
-            }
-            if let Some(bad) = (0..s.len()).find(|&k| k != d && s[k] != model[k]) {
-                return Err(Error::runtime(format!(
-                    "Sizes of tensors must match except in dimension {d}. Expected size {} but got size {} for tensor number {i} in the list.",
-                    model[bad], s[bad]
-                )));
-            }
-            parts.push(Some((i, at, s[d])));
-            at += s[d];
-        }
-        shape[d] = at;
-        Ok(CatPlan { dim: d, shape, parts })
-    }
-}
-
 /// Joins `tensors`, all of one shape, along a new dimension `dim`.
 ///
 /// Source: <https://docs.pytorch.org/docs/stable/generated/torch.stack.html>
@@ -134,24 +140,31 @@ pub fn stack(tensors: &[Tensor], dim: i64) -> Result<Tensor> {
     let Some(first) = tensors.first() else {
         return Err(Error::runtime("stack expects a non-empty TensorList"));
     };
-    let mut shape = first.shape();
-    let d = super::dim(dim, shape.len() + 1)?;
-    if let Some((i, t)) = tensors.iter().enumerate().find(|(_, t)| t.data_ref().layout.shape != shape) {
+    let rank = first.rank();
+    let d = super::dim(dim, rank + 1)?;
+    let (mut parts, dtype) = taken(tensors);
+    let mut shape = parts[0].layout.shape.clone();
+    if let Some(i) = parts.iter().position(|p| p.layout.shape != shape) {
         return Err(Error::runtime(format!(
             "stack expects each tensor to be equal size, but got {:?} at entry 0 and {:?} at entry {i}",
             shape.as_slice(),
-            t.shape().as_slice()
+            parts[i].layout.shape.as_slice()
         )));
     }
-    shape.insert(d, tensors.len());
-    let dtype = promote::result_type(&tensors.iter().collect::<SmallVec<[&Tensor; 4]>>());
-    let mut parts = Vec::with_capacity(tensors.len());
-    for t in tensors {
-        let mut data = t.data();
-        data.layout = data.layout.unsqueeze(d);
-        parts.push(data);
-    }
-    let y = Tensor::from_data(joined(&parts, d, &shape, dtype)?);
+    // Side by side along `d` they are in the order of a new dimension before it.
+    let mut data = if d < rank {
+        let mut side_by_side = shape.clone();
+        side_by_side[d] = side_by_side[d].saturating_mul(parts.len());
+        joined(&parts, d, &side_by_side, dtype)?
+    } else {
+        parts.iter_mut().for_each(|p| p.layout = p.layout.unsqueeze(d));
+        let mut wide = shape.clone();
+        wide.push(parts.len());
+        joined(&parts, d, &wide, dtype)?
+    };
+    shape.insert(d, parts.len());
+    data.layout = Layout::contiguous(&shape);
+    let y = Tensor::from_data(data);
     let inputs: SmallVec<[&Tensor; 4]> = tensors.iter().collect();
     record(std::slice::from_ref(&y), &inputs, |_| {
         let n = tensors.len();

@@ -215,7 +215,13 @@ impl Guard<'_> {
 }
 
 /// Storages locked in address order, each once.
-struct Guards<'a>(SmallVec<[(*const Storage, Guard<'a>); 4]>);
+struct Guards<'a> {
+    /// With the number of the first operand that lies there.
+    locks: SmallVec<[(usize, Guard<'a>); 4]>,
+    /// Where in `locks` each operand's is: the outputs', then the inputs'.
+    places: SmallVec<[usize; 8]>,
+    writes: usize,
+}
 
 impl<'a> Guards<'a> {
     fn lock(writes: &'a [Data], reads: &'a [Data]) -> Result<Guards<'a>> {
@@ -225,40 +231,40 @@ impl<'a> Guards<'a> {
         for d in reads {
             d.storage.settle(false)?;
         }
-        let mut wanted: SmallVec<[(&'a Storage, bool); 4]> = SmallVec::new();
         // Writes come first: what is written and read is locked for writing.
-        for (d, w) in writes.iter().map(|d| (d, true)).chain(reads.iter().map(|d| (d, false))) {
-            let s: &'a Storage = &d.storage;
-            if let Err(at) = wanted.binary_search_by_key(&(s as *const Storage), |&(s, _)| s as *const Storage) {
-                wanted.insert(at, (s, w));
+        let mut wanted: SmallVec<[(&'a Storage, usize); 8]> = SmallVec::with_capacity(writes.len() + reads.len());
+        wanted.extend(writes.iter().chain(reads).enumerate().map(|(i, d)| (&*d.storage, i)));
+        wanted.sort_unstable_by_key(|&(s, i)| (s as *const Storage, i));
+        let (mut locks, mut places) = (SmallVec::<[(usize, Guard<'a>); 4]>::new(), SmallVec::from_elem(0, wanted.len()));
+        let mut last: *const Storage = std::ptr::null();
+        for (s, i) in wanted {
+            if !std::ptr::eq(s, last) {
+                locks.push((i, if i < writes.len() { Guard::Write(s.guard_mut()) } else { Guard::Read(s.guard()) }));
+                last = s;
             }
+            places[i] = locks.len() - 1;
         }
-        let mut guards = SmallVec::new();
-        for (s, w) in wanted {
-            guards.push((s as *const _, if w { Guard::Write(s.guard_mut()) } else { Guard::Read(s.guard()) }));
-        }
-        Ok(Guards(guards))
+        Ok(Guards { locks, places, writes: writes.len() })
     }
-    fn buffer(&self, d: &Data) -> &Buffer {
-        let key = Arc::as_ptr(&d.storage);
-        self.0.iter().find(|(s, _)| *s == key).map(|(_, g)| g.buffer()).expect("every operand's storage was locked")
+    /// The memory of operand number `i`.
+    fn buffer(&self, i: usize) -> &Buffer {
+        self.locks[self.places[i]].1.buffer()
     }
+    /// Views of the inputs.
     #[allow(unsafe_code)]
-    fn view<'b>(&'b self, d: &'b Data) -> Result<View<'b>> {
-        // SAFETY: the storage is locked, for reading or by the very call that writes it; bools enter only through checked constructors.
-        unsafe { View::new(self.buffer(d), &d.layout, d.dtype) }
-    }
-    fn views<'b>(&'b self, ds: &'b [Data]) -> Result<SmallVec<[View<'b>; 4]>> {
-        let mut views = SmallVec::new();
-        for d in ds {
-            views.push(self.view(d)?);
+    fn views<'b>(&'b self, reads: &'b [Data]) -> Result<SmallVec<[View<'b>; 4]>> {
+        let mut views = SmallVec::with_capacity(reads.len());
+        for (i, d) in reads.iter().enumerate() {
+            // SAFETY: the storage is locked, for reading or by the very call that writes it; bools enter only through checked constructors.
+            views.push(unsafe { View::new(self.buffer(self.writes + i), &d.layout, d.dtype) }?);
         }
         Ok(views)
     }
+    /// Views of the outputs.
     #[allow(unsafe_code)]
-    fn view_mut<'b>(&'b self, d: &'b Data) -> Result<ViewMut<'b>> {
+    fn views_mut<'b>(&'b self, writes: &'b [Data]) -> Result<SmallVec<[ViewMut<'b>; 2]>> {
         // SAFETY: the storage is locked for writing by this call; callers give no two overlapping outputs.
-        unsafe { ViewMut::new(self.buffer(d), &d.layout, d.dtype) }
+        writes.iter().enumerate().map(|(i, d)| unsafe { ViewMut::new(self.buffer(i), &d.layout, d.dtype) }).collect()
     }
 }
 
@@ -275,15 +281,14 @@ pub(crate) fn write<R>(outs: &[Data], ins: &[Data], f: impl FnOnce(&mut [ViewMut
     let mut guards = Guards::lock(outs, ins)?;
     let result = {
         let views = guards.views(ins)?;
-        let mut out_views = outs.iter().map(|d| guards.view_mut(d)).collect::<Result<SmallVec<[ViewMut; 2]>>>()?;
+        let mut out_views = guards.views_mut(outs)?;
         f(&mut out_views, &views)
     };
     let site = (crate::op::current_op(), crate::op::current_site());
-    for (s, guard) in &mut guards.0 {
+    for (first, guard) in &mut guards.locks {
         if let Guard::Write(g) = guard {
             g.last_write = Some(site);
-            let written = outs.iter().find(|d| Arc::as_ptr(&d.storage) == *s).expect("a write guard belongs to an output");
-            written.storage.writes.fetch_add(1, Relaxed);
+            outs[*first].storage.writes.fetch_add(1, Relaxed);
         }
     }
     result
