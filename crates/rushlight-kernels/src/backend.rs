@@ -262,6 +262,9 @@ pub struct PoolShape {
     pub dilation: crate::Dims,
 }
 
+/// Positions along each spatial dimension.
+pub type Places = std::sync::Arc<[Vec<usize>]>;
+
 /// What a sliding window computes. Views have shape `[planes, spatial…]`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum WindowOp {
@@ -289,6 +292,10 @@ pub enum WindowOp {
     AdaptiveAvgPool,
     /// The transposed map of AdaptiveAvgPool.
     AdaptiveAvgPoolBackward,
+    /// `outs = [values]`: `y[p, i, j, …] = x[p, places[0][i], places[1][j], …]`, with a list of positions for each spatial dimension.
+    Lookup(Places),
+    /// The transposed map of Lookup: zero, plus each element at the place that it was taken from, in ascending order.
+    LookupBackward(Places),
     /// `ins = [elements, positions]`, both `[planes, n]`, `outs = [planes of some size]`: zero, plus each element at its i64 position in
     /// its plane, in ascending order.
     PutBack,

@@ -1,6 +1,7 @@
 //! Rows of strided views, loaded into and stored from contiguous scratch in the type that arithmetic is done in.
 
 use super::pool;
+use super::walk::Grid;
 use crate::backend::View;
 use crate::*;
 use half::slice::HalfFloatSliceExt;
@@ -83,6 +84,9 @@ pub(super) unsafe fn load<T: Compute>(from: *const T, stride: isize, to: &mut [T
         if stride == 1 {
             return T::widen_row(std::slice::from_raw_parts(from, to.len()), to);
         }
+        if stride == 0 && !to.is_empty() {
+            return to.fill((*from).widen());
+        }
         for (i, to) in to.iter_mut().enumerate() {
             *to = (*from.offset(i as isize * stride)).widen();
         }
@@ -137,17 +141,15 @@ impl<'a, W: Element> Dense<'a, W> {
         }
         let n = x.numel();
         let copy = Buffer::uninit(n.saturating_mul(size_of::<W>()))?;
-        let width = x.shape().last().copied().unwrap_or(1);
-        let stride = x.strides().last().copied().unwrap_or(1);
-        let to = Shared::new(copy.as_ptr().cast::<W>());
-        pool::for_ranges(n.checked_div(width).unwrap_or(0), (8192 / width.max(1)).max(1), |rows| {
-            for row in rows {
-                // SAFETY: `position` stays within the view, and each row of the copy belongs to one chunk.
-                unsafe {
-                    let from = x.ptr::<T>().offset(x.layout.position(row * width) as isize - x.layout.offset as isize);
-                    load(from, stride, std::slice::from_raw_parts_mut(to.get().add(row * width), width));
-                }
-            }
+        let grid = Grid::new(x.shape(), [x.strides()]);
+        let ([step], from, to) = (grid.inner(), Shared::new(x.ptr::<T>().cast_mut()), Shared::new(copy.as_ptr().cast::<W>()));
+        pool::for_ranges(n, 8192, |range| {
+            let mut done = range.start;
+            grid.runs(range, &mut |[at], len| {
+                // SAFETY: elements of the view, and places of the copy that belong to this chunk.
+                unsafe { load(from.get().offset(at), step, std::slice::from_raw_parts_mut(to.get().add(done), len)) };
+                done += len;
+            });
         });
         Ok(Dense::Copied(copy, n))
     }

@@ -6,9 +6,11 @@
 
 mod average;
 mod axis;
+mod lookup;
 mod max;
 #[cfg(test)]
 mod tests;
+mod tiles;
 
 use crate::backend::*;
 use crate::cpu::pool;
@@ -40,6 +42,11 @@ pub fn window(op: &WindowOp, ins: &[View], outs: &mut [ViewMut]) -> Result<()> {
         WindowOp::PutBack => {
             dispatch!(x.dtype, [I64 F16 BF16 F32 F64], T => put_back::<T>(x, ins[1], y),
                 else => Err(unsupported("max_pool_backward", x.dtype)))
+        }
+        WindowOp::Lookup(places) => lookup::lookup(x, places, y),
+        WindowOp::LookupBackward(places) => {
+            dispatch!(x.dtype, [I64 F16 BF16 F32 F64], T => lookup::backward::<T>(x, places, y),
+                else => Err(unsupported("pad_backward", x.dtype)))
         }
         WindowOp::AdaptiveAvgPool => average(x, &axis::adaptive(&x.shape()[1..], &y.shape()[1..])?, Divisor::EachSide, y),
         WindowOp::AdaptiveAvgPoolBackward => {
@@ -106,9 +113,24 @@ struct RowAt {
 fn for_rows(planes: usize, size: [usize; 3], taps_per_row: usize, f: impl Fn(&mut dyn Iterator<Item = RowAt>) + Sync) {
     let rows = planes * size[0] * size[1];
     let grain = (40_000 / taps_per_row.max(1)).max(1);
-    pool::for_ranges(rows, grain, |range| {
-        f(&mut range.map(|row| RowAt { plane: row / (size[0] * size[1]), outer: row / size[1] % size[0], middle: row % size[1] }))
-    });
+    pool::for_ranges(rows, grain, |range| f(&mut range.map(|row| RowAt::new(row, size))));
+}
+
+impl RowAt {
+    /// Row number `row` of planes of size `size`.
+    fn new(row: usize, size: [usize; 3]) -> RowAt {
+        RowAt { plane: row / (size[0] * size[1]), outer: row / size[1] % size[0], middle: row % size[1] }
+    }
+    /// Goes on to the next one.
+    fn step(&mut self, size: [usize; 3]) {
+        self.middle += 1;
+        if self.middle == size[1] {
+            (self.middle, self.outer) = (0, self.outer + 1);
+            if self.outer == size[0] {
+                (self.outer, self.plane) = (0, self.plane + 1);
+            }
+        }
+    }
 }
 
 /// Where rows of a result go.
@@ -133,5 +155,21 @@ impl<T: Compute> Sink<T> {
         let offset = at.plane as isize * plane + at.outer as isize * outer + at.middle as isize * middle;
         // SAFETY: the caller's.
         unsafe { store(row, self.start.get().offset(offset), inner) }
+    }
+    /// [`Sink::put`] for several rows of `width` elements, one below the other.
+    ///
+    /// # Safety
+    /// As there, for each of them.
+    unsafe fn put_rows(&self, mut at: RowAt, rows: &[T::Wide], width: usize) {
+        // SAFETY: the caller's; rows that follow each other in memory are one.
+        unsafe {
+            if self.strides[2] == width as isize * self.strides[3] {
+                return self.put(at, rows);
+            }
+            for row in rows.chunks_exact(width) {
+                self.put(at, row);
+                at.middle += 1;
+            }
+        }
     }
 }

@@ -1,8 +1,9 @@
 //! Padding.
 
+use super::pool::{spatial, window};
 use super::*;
 use crate::autograd::grad_fn;
-use rushlight_kernels::backend::ViewMut;
+use rushlight_kernels::backend::{Places, ViewMut, WindowOp};
 
 ops![pad];
 
@@ -107,23 +108,34 @@ impl Mode {
         }
     }
 
-    fn pad(self, x: &Tensor, margins: &[(isize, isize)]) -> Result<Tensor> {
+    /// Pads the last `n` dimensions.
+    fn pad(self, x: &Tensor, margins: &[(isize, isize)], n: usize) -> Result<Tensor> {
         let shape = x.shape();
-        let mut result = Dims::new();
-        for (d, &margin) in margins.iter().enumerate() {
-            result.push(padded_size(&shape, d, margin)?);
+        let mut places = Vec::new();
+        for (d, &margin) in margins.iter().enumerate().skip(margins.len() - n) {
+            let size = padded_size(&shape, d, margin)?;
             self.check(x, d, margin)?;
+            places.push(listed(size, |i| self.source(i as i64 - margin.0 as i64, shape[d] as i64) as usize)?);
         }
-        let mut y = x.clone();
-        for (d, &(before, after)) in margins.iter().enumerate() {
-            if (before, after) != (0, 0) {
-                let n = shape[d] as i64;
-                let sources = listed(result[d], |i| self.source(i as i64 - before as i64, n))?;
-                y = index_select(&y, d as i64, &Tensor::try_from_vec(sources, result[d])?)?;
-            }
-        }
-        Ok(y)
+        looked_up(x, &places.into())
     }
+}
+
+/// The elements of `x` at `places` of its last dimensions.
+fn looked_up(x: &Tensor, places: &Places) -> Result<Tensor> {
+    let sizes: Dims = places.iter().map(Vec::len).collect();
+    window(&WindowOp::Lookup(places.clone()), x, &sizes)?.with_grad([x], |_| {
+        let (places, image) = (places.clone(), spatial(x, sizes.len()));
+        grad_fn(move |_, g| Ok([Some(put_back(g, &places, &image)?)]))
+    })
+}
+
+/// The transpose of [`looked_up`]: images of size `image`, in which the elements of `g` are added up where they come from.
+fn put_back(g: &Tensor, places: &Places, image: &[usize]) -> Result<Tensor> {
+    window(&WindowOp::LookupBackward(places.clone()), g, image)?.with_grad([g], |_| {
+        let places = places.clone();
+        grad_fn(move |_, h| Ok([Some(looked_up(h, &places)?)]))
+    })
 }
 
 /// `f(0)` to `f(n - 1)`; an error where memory does not suffice, since `n` is the user's.
@@ -198,5 +210,5 @@ pub fn pad(x: &Tensor, pad: &[i64], mode: &str, value: Option<f64>) -> Result<Te
             pad.len()
         )));
     }
-    mode_of_images.pad(x, &margins)
+    mode_of_images.pad(x, &margins, n)
 }

@@ -49,7 +49,7 @@ fn planes(x: &Tensor, n: usize, sizes: &[usize]) -> Result<Data> {
 }
 
 /// Runs a window kernel from `[planes, spatial…]` to planes of `sizes`; the result has x's leading dimensions again.
-fn window(op: &WindowOp, x: &Tensor, sizes: &[usize]) -> Result<Tensor> {
+pub(super) fn window(op: &WindowOp, x: &Tensor, sizes: &[usize]) -> Result<Tensor> {
     let flat = planes(x, sizes.len(), &spatial(x, sizes.len()))?;
     let out: Dims = [flat.layout.shape[0]].into_iter().chain(sizes.iter().copied()).collect();
     let mut y = storage::compute(Layout::contiguous(&out), flat.dtype, &[flat], |v, out| {

@@ -1,6 +1,7 @@
 //! Average pooling, regular and adaptive, and its transposed map.
 
 use super::axis::{Axis, Window, sizes};
+use super::tiles::Tiles;
 use super::{Sink, for_rows};
 use crate::backend::*;
 use crate::cpu::rows::{Compute, Dense};
@@ -87,6 +88,10 @@ pub(super) fn forward<T: Compute<Wide: Average>>(x: View, axes: &[Axis; 3], divi
     }
     let x = Dense::of::<T>(x)?;
     let (input, output) = sizes(axes);
+    if let Some(tiles) = Tiles::of(axes, divisor) {
+        tiles.forward::<T>(&x, out);
+        return Ok(());
+    }
     let plane = input.iter().product::<usize>();
     let sink = Sink::<T>::new(out);
     for_rows(out.shape()[0], output, taps_per_row(axes, output[2]), |rows| {
@@ -108,6 +113,10 @@ pub(super) fn backward<T: Compute<Wide: Average>>(g: View, axes: &[Axis; 3], div
     }
     let g = Dense::of::<T>(g)?;
     let (input, output) = sizes(axes);
+    if let Some(tiles) = Tiles::of(axes, divisor) {
+        tiles.backward::<T>(&g, out);
+        return Ok(());
+    }
     let plane = output.iter().product::<usize>();
     let sink = Sink::<T>::new(out);
     for_rows(out.shape()[0], input, taps_per_row(axes, input[2]), |rows| {
@@ -206,17 +215,6 @@ impl<A: Average> Body for Backward<'_, A> {
                 self.scratch.copy_from_slice(&self.plane[(d * middle.output + h) * inner.output..][..inner.output]);
                 divide(self.scratch, self.divisor, self.axes, [d, h]);
                 match inner.window {
-                    // Windows side by side: every input has one output.
-                    Window::Regular { kernel: 2, stride: 2, padding: 0, .. } if inner.whole().is_some() => {
-                        for (pair, &g) in self.sums.as_chunks_mut::<2>().0.iter_mut().zip(&*self.scratch) {
-                            pair.iter_mut().for_each(|sum| *sum += g);
-                        }
-                    }
-                    Window::Regular { kernel, stride, padding: 0, .. } if kernel == stride && inner.whole().is_some() => {
-                        for (window, &g) in self.sums.chunks_exact_mut(kernel).zip(&*self.scratch) {
-                            window.iter_mut().for_each(|sum| *sum += g);
-                        }
-                    }
                     // From the last tap to the first, an input hears from its outputs in ascending order.
                     Window::Regular { kernel, .. } => {
                         for k in (0..kernel).rev() {

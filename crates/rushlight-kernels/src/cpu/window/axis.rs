@@ -80,6 +80,16 @@ impl Axis {
         }
     }
 
+    /// The length of every window, if they follow each other from the start of the input, and none overlaps another or the end.
+    pub(super) fn side_by_side(&self) -> Option<usize> {
+        match self.window {
+            Window::Regular { kernel, stride, .. } if self.output == 1 || self.output > 1 && kernel == stride => {
+                self.whole().filter(|&n| n > 0)
+            }
+            _ => None,
+        }
+    }
+
     /// The taps of a regular window at output `o` that lie within the input.
     pub(super) fn taps(&self, o: usize) -> Range<usize> {
         let Window::Regular { kernel, stride, padding, dilation } = self.window else {

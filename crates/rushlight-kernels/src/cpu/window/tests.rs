@@ -107,6 +107,13 @@ fn cases() -> Vec<(usize, Vec<usize>, Vec<usize>, PoolShape)> {
         (5, vec![19], vec![7], shape(&[4], &[3], &[2], &[1])),
         (2, vec![5, 6, 7], vec![3, 3, 4], shape(&[2, 3, 3], &[2, 2, 2], &[1, 1, 1], &[1, 1, 1])),
         (2, vec![4, 4, 4], vec![1, 1, 1], shape(&[4, 4, 4], &[1, 1, 1], &[0, 0, 0], &[1, 1, 1])),
+        // Side by side: every width of window that has a loop of its own, remainders on each side, several steps of a plane.
+        (3, vec![29, 30], vec![7, 7], shape(&[4, 4], &[4, 4], &[0, 0], &[1, 1])),
+        (2, vec![17, 25], vec![8, 8], shape(&[2, 3], &[2, 3], &[0, 0], &[1, 1])),
+        (2, vec![4, 11, 6], vec![2, 3, 6], shape(&[2, 3, 1], &[2, 3, 1], &[0, 0, 0], &[1, 1, 1])),
+        (3, vec![5, 7, 10], vec![2, 7, 2], shape(&[2, 1, 5], &[2, 1, 5], &[0, 0, 0], &[1, 1, 1])),
+        (2, vec![200, 33], vec![100, 16], shape(&[2, 2], &[2, 2], &[0, 0], &[1, 1])),
+        (1, vec![5, 3000], vec![2, 1500], shape(&[2, 2], &[2, 2], &[0, 0], &[1, 1])),
         (0, vec![4, 4], vec![2, 2], shape(&[2, 2], &[2, 2], &[0, 0], &[1, 1])),
         (2, vec![4, 4], vec![0, 2], shape(&[2, 2], &[2, 2], &[0, 0], &[1, 1])),
     ]
@@ -219,8 +226,16 @@ fn a_window_beyond_the_input_averages_to_zero() {
 
 #[test]
 fn adaptive_pooling_and_its_transpose() {
-    let cases: [(&[usize], &[usize]); 6] =
-        [(&[7, 9], &[3, 4]), (&[5], &[5]), (&[4], &[9]), (&[6, 5, 8], &[1, 2, 3]), (&[8, 8], &[0, 3]), (&[7, 7], &[1, 1])];
+    let cases: [(&[usize], &[usize]); 8] = [
+        (&[28, 28], &[7, 7]),
+        (&[12, 30], &[4, 5]),
+        (&[7, 9], &[3, 4]),
+        (&[5], &[5]),
+        (&[4], &[9]),
+        (&[6, 5, 8], &[1, 2, 3]),
+        (&[8, 8], &[0, 3]),
+        (&[7, 7], &[1, 1]),
+    ];
     for (input, output) in cases {
         let (n, m) = (lift(input, 1), lift(output, 1));
         let span = |a: usize, o: usize| o * n[a] / m[a]..((o + 1) * n[a]).div_ceil(m[a]);
@@ -310,4 +325,65 @@ fn elements_are_put_back() {
     // SAFETY: as above.
     unsafe { *positions.as_ptr().cast::<i64>() = 5 };
     assert_eq!(run().unwrap_err().kind(), ErrorKind::Index);
+}
+
+#[test]
+fn places_are_looked_up_and_added_back() {
+    type Case = (Vec<usize>, Vec<Vec<usize>>);
+    let reflected = |n: usize, margin: usize| (1..=margin).rev().chain(0..n).chain((0..margin).map(|i| n - 2 - i)).collect();
+    let cases: Vec<Case> = vec![
+        (vec![9], vec![vec![1, 0, 1, 2, 3, 4, 5, 6, 7, 8, 7]]),
+        (vec![5, 40], vec![reflected(5, 2), reflected(40, 1)]),
+        (vec![70, 3], vec![(0..70).rev().collect(), vec![2, 2, 0]]),
+        (vec![3, 4, 20], vec![vec![0, 0, 2], vec![3, 1], (10..20).chain(0..20).chain(0..9).collect()]),
+        (vec![4, 1], vec![vec![2; 90], vec![0; 33]]),
+        (vec![2, 3], vec![vec![], vec![1, 2]]),
+    ];
+    fn check<T: Compute<Wide: Into<f64>>>((image, places): &Case, value: impl Fn(usize) -> T) {
+        let sizes: Vec<usize> = places.iter().map(Vec::len).collect();
+        let (n, m) = (lift(image, 1), lift(&sizes, 1));
+        let place = |d: usize, i: usize| (d + places.len()).checked_sub(3).map_or(0, |d| places[d][i]);
+        for planes in [0, 1, 3] {
+            let from: Vec<usize> = (0..planes * m[0] * m[1] * m[2])
+                .map(|i| {
+                    let [d, h, w] = [place(0, i / (m[1] * m[2]) % m[0]), place(1, i / m[2] % m[1]), place(2, i % m[2])];
+                    ((i / (m[0] * m[1] * m[2]) * n[0] + d) * n[1] + h) * n[2] + w
+                })
+                .collect();
+            for twin in Twin::ALL {
+                let x = Sample::new(&with_planes(planes, image), twin, &value);
+                let y = Sample::new(&with_planes(planes, &sizes), twin, |_| T::default());
+                window(&WindowOp::Lookup(places.clone().into()), &[x.view()], &mut [y.view_mut()]).unwrap();
+                let all = x.values::<T>();
+                assert_eq!(y.values::<T>(), from.iter().map(|&i| all[i]).collect::<Vec<T>>(), "{} {twin:?} {image:?}", T::DTYPE);
+                if !T::DTYPE.is_float() {
+                    continue;
+                }
+                let back = Sample::new(&with_planes(planes, image), twin, |_| T::from_f64(7.0));
+                window(&WindowOp::LookupBackward(places.clone().into()), &[y.view()], &mut [back.view_mut()]).unwrap();
+                let mut want = vec![0.0; all.len()];
+                let seen: Vec<f64> = y.wide::<T>().into_iter().map(Into::into).collect();
+                from.iter().zip(seen).for_each(|(&i, g)| want[i] += g);
+                let got: Vec<f64> = back.wide::<T>().into_iter().map(Into::into).collect();
+                let near = |a: f64, b: f64| (a - b).abs() <= 300.0 * T::DTYPE.epsilon() * b.abs().max(1.0);
+                assert!(got.iter().zip(&want).all(|(a, b)| near(*a, *b)), "{} {twin:?} {image:?}", T::DTYPE);
+            }
+        }
+    }
+    for case in &cases {
+        check(case, |i| noise(i) as f32);
+        check(case, noise);
+        check(case, |i| bf16::from_f64(noise(i)));
+        check(case, |i| i as u8);
+    }
+}
+
+#[test]
+fn places_outside_are_errors() {
+    let x = Sample::new(&[1, 4], Twin::Contiguous, |_| 0f32);
+    let y = Sample::new(&[1, 2], Twin::Contiguous, |_| 0f32);
+    for places in [vec![vec![0, 4]], vec![vec![0]], vec![vec![0, 1], vec![0]]] {
+        assert!(window(&WindowOp::Lookup(places.clone().into()), &[x.view()], &mut [y.view_mut()]).is_err());
+        assert!(window(&WindowOp::LookupBackward(places.into()), &[y.view()], &mut [x.view_mut()]).is_err());
+    }
 }
