@@ -73,7 +73,7 @@ def collate(batch, *, collate_fn_map=None):
     if not isinstance(first, Sequence):
         raise TypeError(_ERROR.format(kind))
     is_record = isinstance(first, tuple) and hasattr(first, "_fields")
-    if not is_record and any(len(sample) != len(first) for sample in batch):
+    if not is_record and len(set(map(len, batch))) > 1:
         raise RuntimeError("each element in list of batch should be of equal size")
     items = [collate(column, collate_fn_map=collate_fn_map) for column in zip(*batch)]
     if is_record:
