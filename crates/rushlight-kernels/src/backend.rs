@@ -152,6 +152,8 @@ impl<'a> ViewMut<'a> {
 pub enum ReduceOp {
     /// Sum; floats by a cascade in the compute type (f16, bf16 in f32), integers wrap. Empty: 0.
     Sum,
+    /// Sum of the squares of f32 or f64, with the bits of the sum of stored squares.
+    SumOfSquares,
     /// Product. Empty: 1.
     Prod,
     /// Smallest; NaN wins. The group is not empty.

@@ -7,6 +7,7 @@ mod groups;
 pub(super) mod lanes;
 mod moments;
 mod softmax;
+mod strip;
 #[cfg(test)]
 mod tests;
 

@@ -6,6 +6,8 @@ use crate::{Element, bf16, f16};
 pub(crate) trait Arith: Copy + Send + Sync + PartialOrd + 'static {
     const ZERO: Self;
     const ONE: Self;
+    /// Whether there are NaNs.
+    const IS_FLOAT: bool;
     /// Not above any value, the identity of `max`.
     const LOWEST: Self;
     /// Not below any value, the identity of `min`.
@@ -35,6 +37,7 @@ macro_rules! arith_int {
         impl Arith for $t {
             const ZERO: $t = 0;
             const ONE: $t = 1;
+            const IS_FLOAT: bool = false;
             const LOWEST: $t = <$t>::MIN;
             const HIGHEST: $t = <$t>::MAX;
             #[inline(always)] fn add(self, other: $t) -> $t { self.wrapping_add(other) }
@@ -49,6 +52,7 @@ macro_rules! arith_float {
         impl Arith for $t {
             const ZERO: $t = 0.0;
             const ONE: $t = 1.0;
+            const IS_FLOAT: bool = true;
             const LOWEST: $t = <$t>::NEG_INFINITY;
             const HIGHEST: $t = <$t>::INFINITY;
             #[inline(always)] fn add(self, other: $t) -> $t { self + other }
@@ -61,6 +65,7 @@ arith_float!(f32 f64);
 impl Arith for bool {
     const ZERO: bool = false;
     const ONE: bool = true;
+    const IS_FLOAT: bool = false;
     const LOWEST: bool = false;
     const HIGHEST: bool = true;
     #[inline(always)]

@@ -262,7 +262,7 @@ impl Order {
         match self {
             Order::Count => fold(ReduceOp::Sum, &to_dtype(&ne(x, &num(0i64))?, x.dtype())?),
             Order::One => fold(ReduceOp::Sum, &abs(x)?),
-            Order::Two => sqrt(&fold(ReduceOp::Sum, &square(x)?)?),
+            Order::Two => sqrt(&fold(ReduceOp::SumOfSquares, x)?),
             Order::Largest => fold(ReduceOp::Max, &abs(x)?),
             Order::Smallest => fold(ReduceOp::Min, &abs(x)?),
             Order::Other(p) => pow(&fold(ReduceOp::Sum, &pow(&abs(x)?, &num(p))?)?, &num(1.0 / p)),

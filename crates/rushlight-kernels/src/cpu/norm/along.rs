@@ -31,6 +31,11 @@ impl Along {
         self.dims.last().is_some_and(|&d| d >= len) && self.strides[v].last() == Some(&1)
     }
 
+    /// Rows from `first` on until the last dimension starts over.
+    pub(super) fn until_turn(&self, first: usize) -> usize {
+        self.dims.last().map_or(1, |&d| d - first % d)
+    }
+
     /// Offsets of the rows from `first` on, in each view.
     #[inline]
     pub(super) fn from(&self, first: usize) -> impl Iterator<Item = [isize; VIEWS]> {

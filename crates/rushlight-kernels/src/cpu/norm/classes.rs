@@ -5,7 +5,8 @@
 
 use super::along::Along;
 use super::lanes::{map1, maximum, sum_of};
-use super::softmax::{LANES, SHORT, load_tile, maxima, store_tile};
+use super::softmax::{SHORT, load_tile, maxima, store_tile};
+use super::strip::{LANES, Strip};
 use crate::backend::*;
 use crate::cpu::pool;
 use crate::cpu::rows::{Compute, Shared, load, store};
@@ -55,17 +56,19 @@ impl<T: Compute<Wide: Real>> Job<T> {
         let each = if self.kernel.of_scores { self.n } else { 16 };
         (10_000 / each.max(1)).max(1).next_multiple_of(if self.in_lanes() { LANES } else { 1 })
     }
-    /// The class of the row at `offset` of the target, or `None` if the row is to be ignored.
+    /// The class of the row at `offset` of the target, or `None` if the row is to be ignored, or names no class ([`Job::check`]).
     ///
     /// # Safety
     /// The offset is from `along`.
+    #[inline(always)]
     unsafe fn class(&self, offset: isize) -> Option<usize> {
         // SAFETY: the caller's.
         let t = unsafe { *self.target.get().offset(offset) };
-        (t != self.kernel.ignore_index).then_some(t as usize)
+        (t != self.kernel.ignore_index && (t as u64) < self.n as u64).then_some(t as usize)
     }
+    #[inline(always)]
     fn weight_of(&self, class: usize) -> f64 {
-        // SAFETY: `check` has found every class within the weights.
+        // SAFETY: a class is within the weights.
         self.weight.map_or(1.0, |(w, step)| unsafe { (*w.get().offset(class as isize * step)).widen().to_f64() })
     }
     /// An error for the first target that is neither a class nor ignored.
@@ -126,7 +129,6 @@ impl<T: Compute<Wide: Real>> Job<T> {
 /// `ins = [x, target, (weight)]`, `outs = [loss, total, (stats)]`.
 pub(super) fn forward<T: Compute<Wide: Real>>(kernel: ClassLoss, ins: &[View], outs: &mut [ViewMut]) -> Result<Option<()>> {
     let Some(job) = Job::<T>::new(kernel, &ins[0], &ins[1], ins.get(2), None) else { return Ok(None) };
-    job.check()?;
     let [loss, total, rest @ ..] = outs else { return Ok(None) };
     let rows = job.along.rows;
     let (Some(loss), Some(total)) = (loss.as_mut_slice::<T>(), total.as_mut_slice::<T::Wide>()) else { return Ok(None) };
@@ -139,15 +141,19 @@ pub(super) fn forward<T: Compute<Wide: Real>>(kernel: ClassLoss, ins: &[View], o
     }
     let (single, stats) = (Shared::new(loss.as_mut_ptr()), stats.map(|s| Shared::new(s.as_mut_ptr())));
     let grain = job.rows_per_chunk();
-    let mut sums = vec![[0f64; 2]; rows.div_ceil(grain)];
+    // Losses, weights, and rows that have no class.
+    let mut sums = vec![[0f64; 3]; rows.div_ceil(grain)];
     let parts = Shared::new(sums.as_mut_ptr());
     pool::for_ranges(rows, grain, |range| {
-        let mut part = [0f64; 2];
+        let mut part = [0f64; 3];
         let mut targets = job.along.from(range.start);
         let mut one = |row: usize, at: [isize; 3], stat: Option<(f64, f64)>| {
-            // SAFETY: offsets of the row's own; `check` has found the class within the row.
+            // SAFETY: offsets of the row's own, of which the class is an element.
             let (value, w) = match unsafe { job.class(at[1]) } {
-                None => (0.0, 0.0),
+                None => {
+                    part[2] += 1.0;
+                    (0.0, 0.0)
+                }
                 Some(class) => {
                     let score = unsafe { (*job.x.get().offset(at[0] + class as isize * job.step)).widen().to_f64() };
                     let w = job.weight_of(class);
@@ -178,7 +184,10 @@ pub(super) fn forward<T: Compute<Wide: Real>>(kernel: ClassLoss, ins: &[View], o
         // SAFETY: one part per chunk.
         unsafe { *parts.get().add(range.start / grain) = part };
     });
-    let [value, weights] = sums.iter().fold([0f64; 2], |[a, b], [x, y]| [a + x, b + y]);
+    let [value, weights, without] = sums.iter().fold([0f64; 3], |[a, b, c], [x, y, z]| [a + x, b + y, c + z]);
+    if without > 0.0 {
+        job.check()?;
+    }
     total[0] = <T::Wide as Element>::from_f64(weights);
     match kernel.reduction {
         LossReduction::None => {}
@@ -321,7 +330,7 @@ impl<A: Real> Body for TileStats<'_, A> {
     type Out = ([A; LANES], [A; LANES]);
     #[inline(always)]
     fn run<S: Isa>(self) -> Self::Out {
-        let max = maxima(self.0);
+        let max = maxima(&Strip::of(self.0));
         let mut sum = [A::ZERO; LANES];
         for x in self.0 {
             for l in 0..LANES {

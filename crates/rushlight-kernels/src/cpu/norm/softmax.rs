@@ -1,10 +1,12 @@
 //! Softmax, its logarithm, and their derivatives, along one dimension.
 //!
 //! A row that is long and has its elements side by side is worked on by itself. Short rows, and rows whose elements lie apart while
-//! neighbouring rows lie side by side, are worked on [`LANES`] at a time: row number in the lane, so that nothing is folded across.
+//! neighbouring rows lie side by side, are worked on [`LANES`] at a time: row number in the lane, so that nothing is folded across. Where all
+//! views have them side by side, they are worked on in place.
 
 use super::along::{Along, VIEWS};
-use super::lanes::{larger, map_sum1, map1, map2, maximum, sum_of, sums2};
+use super::lanes::{larger, map_sum1, map0, map1, map2, maximum, sum_of, sums2};
+use super::strip::{LANES, Strip, StripMut};
 use crate::backend::*;
 use crate::cpu::pool;
 use crate::cpu::rows::{Compute, Shared, load, store};
@@ -12,8 +14,6 @@ use crate::cpu::simd::{self, Body, Isa, Real};
 use crate::*;
 use std::marker::PhantomData;
 
-/// Rows that are worked on together: one AVX-512 register of f32.
-pub(super) const LANES: usize = 16;
 /// Rows up to this length go together: alone, they would leave most of the accumulators idle.
 pub(super) const SHORT: usize = 32;
 
@@ -21,8 +21,8 @@ pub(super) const SHORT: usize = 32;
 pub(super) trait RowOp: Sync + 'static {
     /// One row. All slices have one length; `b` is empty for a function of one row.
     fn row<S: Isa, A: Real>(a: &[A], b: &[A], out: &mut [A]);
-    /// Element `j` of row `l` is at `[j][l]`.
-    fn columns<S: Isa, A: Real>(a: &[[A; LANES]], b: &[[A; LANES]], out: &mut [[A; LANES]]);
+    /// Rows in the lanes of vectors.
+    fn columns<S: Isa, A: Real>(a: Strip<A>, b: Strip<A>, out: StripMut<A>);
 }
 
 pub(super) struct Softmax;
@@ -37,28 +37,30 @@ impl RowOp for Softmax {
     fn row<S: Isa, A: Real>(a: &[A], _: &[A], out: &mut [A]) {
         let max = maximum(a);
         let scale = A::ONE / map_sum1(a, out, |x, _| (x - max).exp_neg::<S>());
-        for out in out {
-            *out = *out * scale;
-        }
+        map0(out, |y| y * scale);
     }
     #[inline(always)]
-    fn columns<S: Isa, A: Real>(a: &[[A; LANES]], _: &[[A; LANES]], out: &mut [[A; LANES]]) {
-        let max = maxima(a);
+    fn columns<S: Isa, A: Real>(a: Strip<A>, _: Strip<A>, mut out: StripMut<A>) {
+        let max = maxima(&a);
         let mut sum = [A::ZERO; LANES];
-        for (out, a) in out.iter_mut().zip(a) {
+        for j in 0..a.n {
+            let mut y = a.at(j);
             for l in 0..LANES {
-                out[l] = (a[l] - max[l]).exp_neg::<S>();
-                sum[l] = sum[l] + out[l];
+                y[l] = (y[l] - max[l]).exp_neg::<S>();
+                sum[l] = sum[l] + y[l];
             }
+            out.put(j, y);
         }
         let mut scale = sum;
         for l in 0..LANES {
             scale[l] = A::ONE / sum[l];
         }
-        for out in out {
+        for j in 0..a.n {
+            let mut y = out.at(j);
             for l in 0..LANES {
-                out[l] = out[l] * scale[l];
+                y[l] = y[l] * scale[l];
             }
+            out.put(j, y);
         }
     }
 }
@@ -71,10 +73,11 @@ impl RowOp for LogSoftmax {
         map1(a, out, |x, _| x - max - log);
     }
     #[inline(always)]
-    fn columns<S: Isa, A: Real>(a: &[[A; LANES]], _: &[[A; LANES]], out: &mut [[A; LANES]]) {
-        let max = maxima(a);
+    fn columns<S: Isa, A: Real>(a: Strip<A>, _: Strip<A>, mut out: StripMut<A>) {
+        let max = maxima(&a);
         let mut sum = [A::ZERO; LANES];
-        for a in a {
+        for j in 0..a.n {
+            let a = a.at(j);
             for l in 0..LANES {
                 sum[l] = sum[l] + (a[l] - max[l]).exp_neg::<S>();
             }
@@ -83,10 +86,12 @@ impl RowOp for LogSoftmax {
         for l in 0..LANES {
             log[l] = sum[l].ln::<S>();
         }
-        for (out, a) in out.iter_mut().zip(a) {
+        for j in 0..a.n {
+            let mut y = a.at(j);
             for l in 0..LANES {
-                out[l] = a[l] - max[l] - log[l];
+                y[l] = y[l] - max[l] - log[l];
             }
+            out.put(j, y);
         }
     }
 }
@@ -98,17 +103,20 @@ impl RowOp for SoftmaxBackward {
         map2(grad, y, out, |g, y, _| (g - dot) * y);
     }
     #[inline(always)]
-    fn columns<S: Isa, A: Real>(grad: &[[A; LANES]], y: &[[A; LANES]], out: &mut [[A; LANES]]) {
+    fn columns<S: Isa, A: Real>(grad: Strip<A>, y: Strip<A>, mut out: StripMut<A>) {
         let mut dot = [A::ZERO; LANES];
-        for (g, y) in grad.iter().zip(y) {
+        for j in 0..y.n {
+            let (g, y) = (grad.at(j), y.at(j));
             for l in 0..LANES {
                 dot[l] = dot[l] + g[l] * y[l];
             }
         }
-        for ((out, g), y) in out.iter_mut().zip(grad).zip(y) {
+        for j in 0..y.n {
+            let (mut g, y) = (grad.at(j), y.at(j));
             for l in 0..LANES {
-                out[l] = (g[l] - dot[l]) * y[l];
+                g[l] = (g[l] - dot[l]) * y[l];
             }
+            out.put(j, g);
         }
     }
 }
@@ -120,25 +128,29 @@ impl RowOp for LogSoftmaxBackward {
         map2(grad, y, out, |g, y, _| g - y.exp_neg::<S>() * sum);
     }
     #[inline(always)]
-    fn columns<S: Isa, A: Real>(grad: &[[A; LANES]], y: &[[A; LANES]], out: &mut [[A; LANES]]) {
+    fn columns<S: Isa, A: Real>(grad: Strip<A>, y: Strip<A>, mut out: StripMut<A>) {
         let mut sum = [A::ZERO; LANES];
-        for g in grad {
+        for j in 0..y.n {
+            let g = grad.at(j);
             for l in 0..LANES {
                 sum[l] = sum[l] + g[l];
             }
         }
-        for ((out, g), y) in out.iter_mut().zip(grad).zip(y) {
+        for j in 0..y.n {
+            let (mut g, y) = (grad.at(j), y.at(j));
             for l in 0..LANES {
-                out[l] = g[l] - y[l].exp_neg::<S>() * sum[l];
+                g[l] = g[l] - y[l].exp_neg::<S>() * sum[l];
             }
+            out.put(j, g);
         }
     }
 }
 
 #[inline(always)]
-pub(super) fn maxima<A: Real>(a: &[[A; LANES]]) -> [A; LANES] {
+pub(super) fn maxima<A: Real>(a: &Strip<A>) -> [A; LANES] {
     let mut max = [-A::INFINITY; LANES];
-    for a in a {
+    for j in 0..a.n {
+        let a = a.at(j);
         for l in 0..LANES {
             max[l] = larger(max[l], a[l]);
         }
@@ -242,13 +254,25 @@ impl<T: Compute<Wide: Real>, O: RowOp, const N: usize> Job<T, O, N> {
 
     fn together(&self, rows: std::ops::Range<usize>) {
         let n = self.n;
+        let plain = T::DTYPE == <T::Wide as Element>::DTYPE;
+        let apart = self.ins.iter().all(|x| x.get() != self.out.get());
+        let in_place = plain && apart && (0..=N).all(|v| self.along.neighbours(v, LANES));
         let zero = [<T::Wide as Real>::ZERO; LANES];
         let mut tiles: [Vec<[T::Wide; LANES]>; 2] = std::array::from_fn(|i| vec![zero; if i < N { n } else { 0 }]);
         let mut out = vec![zero; n];
         let mut row = vec![<T::Wide as Real>::ZERO; n];
-        let mut offsets = self.along.from(rows.start);
-        for first in rows.clone().step_by(LANES) {
-            let count = LANES.min(rows.end - first);
+        let mut first = rows.start;
+        while first < rows.end {
+            let mut offsets = self.along.from(first);
+            let beside = self.along.until_turn(first).min(rows.end - first);
+            if in_place && beside >= LANES {
+                let vectors = beside / LANES;
+                let at = offsets.next().expect("as many offsets as rows");
+                simd::run_widest(InPlace { job: self, at, vectors });
+                first += vectors * LANES;
+                continue;
+            }
+            let count = LANES.min(if in_place { beside } else { rows.end - first });
             let mut at = [[0isize; VIEWS]; LANES];
             at[..count].iter_mut().zip(&mut offsets).for_each(|(at, offset)| *at = offset);
             // SAFETY: as in `one_by_one`; the inputs have been read to the end before the output is written.
@@ -260,6 +284,7 @@ impl<T: Compute<Wide: Real>, O: RowOp, const N: usize> Job<T, O, N> {
                 simd::run_widest(Tile::<_, O> { a: &tiles[0], b: &tiles[1], out: &mut out, op: PhantomData });
                 store_tile(self.out.get(), &at.map(|a| a[N])[..count], self.steps[N], &out, &mut row);
             }
+            first += count;
         }
     }
 }
@@ -359,6 +384,33 @@ impl<A: Real, O: RowOp> Body for Tile<'_, A, O> {
     type Out = ();
     #[inline(always)]
     fn run<S: Isa>(self) {
-        O::columns::<S, A>(self.a, self.b, self.out)
+        O::columns::<S, A>(Strip::of(self.a), Strip::of(self.b), StripMut::of(self.out))
+    }
+}
+
+/// Neighbouring rows that lie side by side in all views, each of the compute type; the output is none of the inputs.
+struct InPlace<'a, T, O, const N: usize> {
+    job: &'a Job<T, O, N>,
+    /// Where the first row is in each view.
+    at: [isize; VIEWS],
+    vectors: usize,
+}
+
+impl<T: Compute<Wide: Real>, O: RowOp, const N: usize> Body for InPlace<'_, T, O, N> {
+    type Out = ();
+    #[inline(always)]
+    fn run<S: Isa>(self) {
+        let Job { n, ins, out, steps, .. } = self.job;
+        let start = |v: usize| {
+            let first = if v < N { ins[v].get() } else { out.get() };
+            first.wrapping_offset(self.at[v]).cast::<T::Wide>()
+        };
+        for k in 0..self.vectors {
+            // SAFETY: rows of the views themselves; those of the output are this chunk's alone.
+            unsafe {
+                let strip = |v: usize| Strip::new(start(v).add(k * LANES).cast_const(), steps[v], *n);
+                O::columns::<S, T::Wide>(strip(0), strip(N - 1), StripMut::new(start(N).add(k * LANES), steps[N], *n));
+            }
+        }
     }
 }

@@ -6,7 +6,7 @@ use crate::cpu::pool::tests::with_threads;
 use crate::cpu::rows::Compute;
 use crate::cpu::rows::testing::{Sample, Twin, noise};
 
-const SHAPES: [(&[usize], usize); 16] = [
+const SHAPES: [(&[usize], usize); 17] = [
     (&[], 0),
     (&[1], 0),
     (&[5], 0),
@@ -19,6 +19,7 @@ const SHAPES: [(&[usize], usize); 16] = [
     (&[100, 7], 0),
     (&[2, 3, 4, 5], 1),
     (&[2, 40, 20], 1),
+    (&[2, 33, 70], 1),
     (&[3, 1, 5], 1),
     (&[0, 4], 1),
     (&[4, 0], 1),
@@ -64,9 +65,10 @@ fn check_softmax<T: Compute<Wide: Into<f64>>>() {
         ];
         for (kernel, twin) in kernels.into_iter().flat_map(|k| Twin::ALL.map(|t| (k, t))) {
             let backward = matches!(kernel, KernelId::SoftmaxBackward { .. } | KernelId::LogSoftmaxBackward { .. });
-            // Twins are mixed, so that input and output are walked differently.
+            // Twins are mixed, so that input and output are walked differently; alike, neighbouring rows are worked on in place.
             let a = Sample::new(shape, twin, |i| T::from_f64(3.0 * noise(i)));
-            let b = Sample::new(shape, Twin::Permuted, |i| T::from_f64(-noise(i + 31).abs()));
+            let other = if twin == Twin::Contiguous { twin } else { Twin::Permuted };
+            let b = Sample::new(shape, other, |i| T::from_f64(-noise(i + 31).abs()));
             let y = Sample::new(shape, Twin::Contiguous, |_| T::from_f64(9.0));
             let mut want = vec![0.0; a.view().numel()];
             let (wide_a, wide_b) = (f64s::<T>(&a), f64s::<T>(&b));

@@ -2,8 +2,9 @@
 
 use super::Groups;
 use super::columns::columns_of;
-use super::fold::Fold;
-use super::rows::{BLOCK, Group, Slots, fold_block};
+use super::fold::{Fold, with_simd};
+use super::rows::{Group, Slots};
+use super::run::fold_run;
 use crate::backend::*;
 use crate::cpu::number::Arith;
 use crate::cpu::pool;
@@ -12,6 +13,8 @@ use std::ops::Range;
 
 /// Most columns of one task.
 const TILE: usize = 1024;
+/// Elements that are folded before the position of their best is looked for.
+const BLOCK: usize = 1024;
 /// Elements of one task of a long group.
 const PIECE: usize = 64 * BLOCK;
 
@@ -65,8 +68,8 @@ fn rows<F: Fold>(x: View, kept: &Grid<2>, reduced: &Grid<1>, out: &ViewMut) {
 fn best_of<F: Fold>(group: &mut Group<F>, first: *const F::In, range: Range<usize>) -> Best<F::Acc> {
     let mut best = Best { value: F::IDENTITY, position: usize::MAX };
     for start in range.clone().step_by(BLOCK) {
-        let block = group.block(first, start..(start + BLOCK).min(range.end));
-        let value = fold_block::<F>(block);
+        let block = group.elements(first, start..(start + BLOCK).min(range.end));
+        let value = fold_run::<F>(block);
         if start == range.start || wins::<F>(value, best.value) {
             let same = |x: &F::In| F::lift(*x) == value || (value.is_nan() && F::lift(*x).is_nan());
             best = Best { value, position: start + block.iter().position(same).unwrap_or(0) };
@@ -111,11 +114,13 @@ fn columns<F: Fold>(x: View, outer: &Grid<2>, reduced: &Grid<1>, inner: &Grid<2>
     });
 }
 
-fn keep_best<F: Fold>(best: &mut [F::Acc], position: &mut [i64], values: &[F::In], row: i64) {
-    for ((best, position), v) in best.iter_mut().zip(position).zip(values) {
-        let new = F::lift(*v);
-        let better = wins::<F>(new, *best);
-        *best = if better { new } else { *best };
-        *position = if better { row } else { *position };
+with_simd! {
+    keep_best<F: Fold>(best: &mut [F::Acc], position: &mut [i64], values: &[F::In], row: i64) -> () {
+        for ((best, position), v) in best.iter_mut().zip(position).zip(values) {
+            let new = F::lift(*v);
+            let better = wins::<F>(new, *best);
+            *best = if better { new } else { *best };
+            *position = if better { row } else { *position };
+        }
     }
 }

@@ -1,8 +1,9 @@
 //! Groups that lie side by side: rows of kept elements stream into accumulators, eight rows at a time.
 
-use super::fold::{Fold, Pairwise, with_simd};
+use super::fold::{Fold, with_simd, witness};
 use super::rows::Slots;
 use crate::backend::*;
+use crate::cpu::number::Arith;
 use crate::cpu::pool;
 use crate::cpu::walk::{GRAIN, Grid};
 use std::ops::Range;
@@ -40,33 +41,48 @@ pub(super) fn fold<F: Fold>(x: View, outer: &Grid<2>, reduced: &Grid<1>, inner: 
             let [from, to] = groups[group];
             let acc = tile.fold(x.ptr::<F::In>().wrapping_offset(from), &offsets[block], columns.clone());
             if pieces > 1 {
-                for (j, a) in columns.zip(acc) {
-                    // SAFETY: each task has its own columns of its own piece.
-                    unsafe { slots.at((group * pieces + piece) * width + j).write(*a) };
-                }
+                let at = slots.at((group * pieces + piece) * width + columns.start);
+                // SAFETY: each task has its own columns of its own piece.
+                unsafe { at.copy_from_nonoverlapping(acc.as_ptr(), acc.len()) };
             } else {
                 write::<F>(out, to, inner, columns, acc);
             }
         }
     });
     if pieces > 1 {
-        for ([_, to], parts) in groups.iter().zip(partial.chunks_exact(pieces * width)) {
-            pool::for_ranges(width, GRAIN / pieces, |columns| {
-                let total = |j: usize| {
-                    let mut tree = Pairwise::<F>::new();
-                    (0..pieces).for_each(|p| tree.push(parts[p * width + j]));
-                    tree.finish()
-                };
-                let totals: Vec<F::Acc> = columns.clone().map(total).collect();
-                write::<F>(out, *to, inner, columns, &totals);
-            });
+        for ([_, to], parts) in groups.iter().zip(partial.chunks_exact_mut(pieces * width)) {
+            write::<F>(out, *to, inner, 0..width, join_pieces::<F>(parts, width));
         }
     }
 }
 
+/// Joins rows of partial results as a balanced tree: neighbours first, then pairs of pairs.
+pub(super) fn join_pieces<F: Fold>(parts: &mut [F::Acc], width: usize) -> &[F::Acc] {
+    let mut apart = width;
+    while apart < parts.len() {
+        for pair in parts.chunks_mut(2 * apart) {
+            if let Some((a, b)) = pair.split_at_mut_checked(apart)
+                && !b.is_empty()
+            {
+                join_accumulators::<F>(&mut a[..width], &b[..width]);
+            }
+        }
+        apart *= 2;
+    }
+    &parts[..width]
+}
+
 /// Lowers the accumulators into columns `range` of the group at `to`.
-fn write<F: Fold>(out: &ViewMut, to: isize, inner: &Grid<2>, range: Range<usize>, acc: &[F::Acc]) {
+pub(super) fn write<F: Fold>(out: &ViewMut, to: isize, inner: &Grid<2>, range: Range<usize>, acc: &[F::Acc]) {
     let [_, step] = inner.inner();
+    if inner.is_run(1) {
+        let to = out.ptr::<F::Out>().wrapping_offset(to).wrapping_add(range.start);
+        for (j, a) in acc[..range.len()].iter().enumerate() {
+            // SAFETY: as below.
+            unsafe { to.add(j).write(F::lower(*a)) };
+        }
+        return;
+    }
     let mut acc = acc.iter();
     inner.runs(range, &mut |[_, at], n| {
         for (j, a) in (0..n as isize).zip(&mut acc) {
@@ -131,16 +147,55 @@ pub(super) fn columns_of<'a, T: Copy>(inner: &Grid<2>, first: *const T, range: R
     buffer
 }
 
+/// Columns of one turn of a loop over columns.
+pub(super) const CHUNK: usize = 16;
+
 with_simd! {
     join_step<F: Fold>(acc: &mut [F::Acc], rows: &[&[F::In]; STEP]) -> () {
-        let n = acc.len();
-        let [a, b, c, d, e, f, g, h] = rows.map(|row| &row[..n]);
-        for j in 0..n {
-            let low = F::join(F::join(F::lift(a[j]), F::lift(b[j])), F::join(F::lift(c[j]), F::lift(d[j])));
-            let high = F::join(F::join(F::lift(e[j]), F::lift(f[j])), F::join(F::lift(g[j]), F::lift(h[j])));
-            acc[j] = F::join(acc[j], F::join(low, high));
+        if join_chunks::<F>(acc, rows).is_nan() {
+            // What has been joined already does no harm: it is only extremes that pass over NaNs.
+            for row in rows {
+                for (a, x) in acc.iter_mut().zip(*row) {
+                    *a = F::join(*a, F::lift(*x));
+                }
+            }
         }
     }
+}
+
+/// Joins the rows with one another and then with the accumulators, quickly; answers their [`witness`].
+#[inline(always)]
+fn join_chunks<F: Fold>(acc: &mut [F::Acc], rows: &[&[F::In]; STEP]) -> F::Acc {
+    let n = acc.len();
+    let [a, b, c, d, e, f, g, h] = *rows;
+    let (a, b, c, d, e, f, g, h) = (&a[..n], &b[..n], &c[..n], &d[..n], &e[..n], &f[..n], &g[..n], &h[..n]);
+    let mut seen = [F::Acc::ZERO; CHUNK];
+    let mut one = |l: usize, acc: &mut F::Acc, [a, b, c, d, e, f, g, h]: [&F::In; STEP]| {
+        let (a, b, c, d) = (F::lift(*a), F::lift(*b), F::lift(*c), F::lift(*d));
+        let (e, f, g, h) = (F::lift(*e), F::lift(*f), F::lift(*g), F::lift(*h));
+        let join = F::quick;
+        *acc = join(*acc, join(join(join(a, b), join(c, d)), join(join(e, f), join(g, h))));
+        let sum = witness::<F>;
+        seen[l] = sum(seen[l], sum(sum(sum(a, b), sum(c, d)), sum(sum(e, f), sum(g, h))));
+    };
+    // Floats by chunks of a fixed length, each lane of which has its own sum; what needs none is left to the compiler.
+    let whole = if F::Acc::IS_FLOAT { n / CHUNK } else { 0 };
+    macro_rules! chunks {
+        ($($row:ident)*) => { ($(&$row.as_chunks::<CHUNK>().0[..whole],)*) };
+    }
+    {
+        let (a, b, c, d, e, f, g, h) = chunks!(a b c d e f g h);
+        for (k, acc) in acc.as_chunks_mut::<CHUNK>().0[..whole].iter_mut().enumerate() {
+            let (a, b, c, d, e, f, g, h) = (&a[k], &b[k], &c[k], &d[k], &e[k], &f[k], &g[k], &h[k]);
+            for l in 0..CHUNK {
+                one(l, &mut acc[l], [&a[l], &b[l], &c[l], &d[l], &e[l], &f[l], &g[l], &h[l]]);
+            }
+        }
+    }
+    for j in whole * CHUNK..n {
+        one(0, &mut acc[j], [&a[j], &b[j], &c[j], &d[j], &e[j], &f[j], &g[j], &h[j]]);
+    }
+    if F::PASSES_NAN { seen.iter().fold(F::Acc::ZERO, |a, b| a.add(*b)) } else { F::Acc::ZERO }
 }
 
 with_simd! {

@@ -12,28 +12,57 @@ pub(super) trait Fold: 'static {
     fn lift(x: Self::In) -> Self::Acc;
     fn join(a: Self::Acc, b: Self::Acc) -> Self::Acc;
     fn lower(acc: Self::Acc) -> Self::Out;
+    /// Whether `quick` may pass over a NaN on its right, so that a [`witness`] must look for one.
+    const PASSES_NAN: bool = false;
+    /// `join` by fewer instructions, for values without NaN on the right.
+    #[inline(always)]
+    fn quick(a: Self::Acc, b: Self::Acc) -> Self::Acc {
+        Self::join(a, b)
+    }
 }
 
-/// One row per monoid: name, identity, join.
+/// A sum beside a [`Fold::quick`] fold: NaN if one of the values was (or if infinities of both signs were, a false alarm that costs a
+/// second fold by `join`). It takes one instruction for what `join` needs three or four.
+#[inline(always)]
+pub(super) fn witness<F: Fold>(sum: F::Acc, x: F::Acc) -> F::Acc {
+    if F::PASSES_NAN { sum.add(x) } else { sum }
+}
+
+/// One row per monoid: name, identity, join, what is made of an element, and a quick join.
 macro_rules! folds {
-    ($($name:ident: $identity:ident, $join:path;)*) => {$(
+    ($($name:ident: $identity:ident, $join:path, $lift:expr $(, quick $quick:path)?;)*) => {$(
         pub(super) struct $name<T>(PhantomData<T>);
         impl<T: Number> Fold for $name<T> {
             type In = T;
             type Acc = T::Acc;
             type Out = T;
             const IDENTITY: T::Acc = <T::Acc as Arith>::$identity;
-            #[inline(always)] fn lift(x: T) -> T::Acc { x.up() }
+            #[inline(always)] fn lift(x: T) -> T::Acc { $lift(x.up()) }
             #[inline(always)] fn join(a: T::Acc, b: T::Acc) -> T::Acc { $join(a, b) }
             #[inline(always)] fn lower(acc: T::Acc) -> T { T::down(acc) }
+            $(
+                const PASSES_NAN: bool = <T::Acc as Arith>::IS_FLOAT;
+                #[inline(always)] fn quick(a: T::Acc, b: T::Acc) -> T::Acc { $quick(a, b) }
+            )?
         }
     )*};
 }
 folds! {
-    Sum: ZERO, Arith::add;
-    Prod: ONE, Arith::mul;
-    Min: HIGHEST, Arith::min;
-    Max: LOWEST, Arith::max;
+    Sum: ZERO, Arith::add, |x| x;
+    SumOfSquares: ZERO, Arith::add, |x: T::Acc| x.mul(x);
+    Prod: ONE, Arith::mul, |x| x;
+    Min: HIGHEST, Arith::min, |x| x, quick smaller;
+    Max: LOWEST, Arith::max, |x| x, quick larger;
+}
+
+#[inline(always)]
+fn smaller<A: Arith>(a: A, b: A) -> A {
+    if b < a { b } else { a }
+}
+
+#[inline(always)]
+fn larger<A: Arith>(a: A, b: A) -> A {
+    if b > a { b } else { a }
 }
 
 macro_rules! truth_folds {

@@ -1,7 +1,7 @@
 //! Reductions.
 //!
-//! Lives here: the split of a view into groups ([`Groups`]), the two orders in which groups are folded — along rows (`rows.rs`)
-//! when the last dimension is reduced, down columns (`columns.rs`, `narrow.rs`) otherwise — and the positions of extremes (`arg.rs`).
+//! Lives here: the split of a view into groups ([`Groups`]), the two orders in which groups are folded — along rows (`rows.rs`, `run.rs`)
+//! when the last dimension is reduced, down columns (`columns.rs`, `narrow.rs`, `strips.rs`) otherwise — and the positions of extremes (`arg.rs`).
 //! Must not live here: scans, norms and other fused row kernels.
 //!
 //! The order of combination depends on the shape and the reduced dimensions only, never on strides or threads: a strided view
@@ -13,6 +13,8 @@ mod fold;
 mod narrow;
 mod prologue;
 mod rows;
+mod run;
+mod strips;
 #[cfg(test)]
 mod tests;
 
@@ -20,12 +22,12 @@ use super::number::Number;
 use super::walk::Grid;
 use crate::backend::*;
 use crate::*;
-use fold::{All, Any, Fold, Max, Min, Prod, Sum};
+use fold::{All, Any, Fold, Max, Min, Prod, Sum, SumOfSquares};
 pub use prologue::reduce_program;
 
 /// See [`Backend`].
 pub fn reduce(op: ReduceOp, x: View, dims: &[usize], out: &mut ViewMut) -> Result<()> {
-    if !matches!(op, ReduceOp::ArgMin | ReduceOp::ArgMax) && is_short_whole(&x, dims) {
+    if !matches!(op, ReduceOp::ArgMin | ReduceOp::ArgMax | ReduceOp::SumOfSquares) && is_short_whole(&x, dims) {
         return short_whole(op, x, out);
     }
     let groups = Groups::new(x.layout, dims, out.layout);
@@ -35,8 +37,16 @@ pub fn reduce(op: ReduceOp, x: View, dims: &[usize], out: &mut ViewMut) -> Resul
     if groups.size() == 0 && matches!(op, ReduceOp::Min | ReduceOp::Max | ReduceOp::ArgMin | ReduceOp::ArgMax) {
         return Err(Error::index("reduction over an empty dimension has no identity; specify a dimension that is not empty"));
     }
+    if op == ReduceOp::SumOfSquares {
+        dispatch!(x.dtype, [F32 F64], T => fold_groups::<SumOfSquares<T>>(x, &groups, out), else => return Err(no_squares(x.dtype)));
+        return Ok(());
+    }
     dispatch!(x.dtype, T => by_op::<T>(op, x, &groups, out));
     Ok(())
+}
+
+fn no_squares(dtype: DType) -> Error {
+    Error::not_implemented(format!("sums of squares are made of float32 and float64, not of {}", dtype.scalar_type_name()))
 }
 
 fn by_op<T: Number>(op: ReduceOp, x: View, groups: &Groups, out: &mut ViewMut) {
@@ -49,6 +59,7 @@ fn by_op<T: Number>(op: ReduceOp, x: View, groups: &Groups, out: &mut ViewMut) {
         ReduceOp::Any => fold_groups::<Any<T>>(x, groups, out),
         ReduceOp::ArgMin => arg::positions::<Min<T>>(x, groups, out),
         ReduceOp::ArgMax => arg::positions::<Max<T>>(x, groups, out),
+        ReduceOp::SumOfSquares => unreachable!("not of every dtype"),
     }
 }
 
@@ -78,7 +89,7 @@ fn short_whole(op: ReduceOp, x: View, out: &mut ViewMut) -> Result<()> {
             ReduceOp::Max => fold::<Max<T>>(x, out),
             ReduceOp::All => fold::<All<T>>(x, out),
             ReduceOp::Any => fold::<Any<T>>(x, out),
-            ReduceOp::ArgMin | ReduceOp::ArgMax => unreachable!("positions are found elsewhere"),
+            ReduceOp::ArgMin | ReduceOp::ArgMax | ReduceOp::SumOfSquares => unreachable!("they are made elsewhere"),
         }
     }
     dispatch!(x.dtype, T => by_op::<T>(op, x, out));
@@ -88,6 +99,9 @@ fn short_whole(op: ReduceOp, x: View, out: &mut ViewMut) -> Result<()> {
 fn fold_groups<F: Fold>(x: View, groups: &Groups, out: &mut ViewMut) {
     match groups {
         Groups::Rows { kept, reduced } => rows::fold::<F>(x, kept, reduced, out),
+        Groups::Columns { outer, reduced, inner } if strips::suit::<F>(reduced.len(), inner.len()) => {
+            strips::fold::<F>(x, outer, reduced, inner, out)
+        }
         Groups::Columns { outer, reduced, inner } if inner.len() <= narrow::WIDTH && reduced.len() >= narrow::HEIGHT => {
             narrow::fold::<F>(x, outer, reduced, inner, out)
         }

@@ -1,8 +1,8 @@
 //! Narrow columns: several rows are joined as one long row, whose accumulators are folded at the end. By single rows, the loop over a row
 //! would cost more than its elements.
 
-use super::columns::{STEP, join_accumulators, join_row, join_step};
-use super::fold::{Fold, Pairwise};
+use super::columns::{STEP, join_accumulators, join_pieces, join_row, join_step};
+use super::fold::Fold;
 use super::rows::Slots;
 use crate::backend::*;
 use crate::cpu::pool;
@@ -74,12 +74,9 @@ pub(super) fn fold<F: Fold>(x: View, outer: &Grid<2>, reduced: &Grid<1>, inner: 
         }
     });
     if pieces > 1 {
-        for ([_, to], parts) in groups.iter().zip(partial.chunks_exact(pieces * width)) {
-            write(*to, &|j| {
-                let mut tree = Pairwise::<F>::new();
-                (0..pieces).for_each(|p| tree.push(parts[p * width + j]));
-                tree.finish()
-            });
+        for ([_, to], parts) in groups.iter().zip(partial.chunks_exact_mut(pieces * width)) {
+            let totals = join_pieces::<F>(parts, width);
+            write(*to, &|j| totals[j]);
         }
     }
 }

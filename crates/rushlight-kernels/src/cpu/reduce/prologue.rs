@@ -2,19 +2,19 @@
 //! that the values never go through memory. Slabs end where tasks of [`rows`] end, and are folded by its functions: the bits are those of a
 //! reduction of the stored values.
 
-use super::fold::{All, Any, Fold, Max, Min, Pairwise, Prod, Sum};
-use super::rows::{self, Group, Slots};
+use super::fold::{All, Any, Fold, Max, Min, Pairwise, Prod, Sum, SumOfSquares};
+use super::rows::{self, Slots};
+use super::run::fold_run;
 use crate::backend::*;
 use crate::cpu::matmul::try_run;
 use crate::cpu::number::Number;
 use crate::cpu::tile;
-use crate::cpu::walk::Grid;
 use crate::*;
 use smallvec::SmallVec;
 use std::ops::Range;
 
 /// Elements of a slab: 256 KiB of f32, a part of L2.
-const SLAB: usize = rows::BLOCK * rows::TASK;
+const SLAB: usize = rows::PIECE;
 
 /// See [`Backend::reduce_program`].
 pub fn reduce_program(
@@ -45,9 +45,13 @@ pub fn reduce_program(
             ReduceOp::Max => fold::<Max<T>>(slabs, groups, size, out),
             ReduceOp::All => fold::<All<T>>(slabs, groups, size, out),
             ReduceOp::Any => fold::<Any<T>>(slabs, groups, size, out),
-            ReduceOp::ArgMin | ReduceOp::ArgMax => return Ok(false),
+            ReduceOp::ArgMin | ReduceOp::ArgMax | ReduceOp::SumOfSquares => return Ok(false),
         }?;
         Ok(true)
+    }
+    if op == ReduceOp::SumOfSquares {
+        dispatch!(dtype, [F32 F64], T => fold::<SumOfSquares<T>>(&slabs, groups, size, out), else => return Ok(false))?;
+        return Ok(true);
     }
     dispatch!(dtype, T => by_op::<T>(op, &slabs, groups, size, out))
 }
@@ -105,8 +109,7 @@ fn whole<F: Fold>(elements: &[F::In]) -> F::Acc {
     if elements.len() <= rows::SHORT {
         return elements.iter().fold(F::IDENTITY, |acc, x| F::join(acc, F::lift(*x)));
     }
-    let grid = Grid::new(&[elements.len()], [&[1]]);
-    Group::<F>::new(&grid).fold(elements.as_ptr(), 0..elements.len())
+    fold_run::<F>(elements)
 }
 
 fn fold<F: Fold>(slabs: &Slabs, groups: usize, size: usize, out: &mut ViewMut) -> Result<()> {

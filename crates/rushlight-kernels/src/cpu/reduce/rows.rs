@@ -1,17 +1,14 @@
-//! Groups whose elements follow one another: each is folded in blocks of a fixed size, and the blocks as a balanced tree.
+//! Groups whose elements follow one another: each is folded by [`fold_run`], a long one in pieces that meet as a balanced tree.
 
 use super::fold::{Fold, Pairwise, with_simd};
+use super::run::fold_run;
 use crate::backend::*;
 use crate::cpu::walk::{GRAIN, Grid};
 use crate::cpu::{pool, simd};
 use std::ops::Range;
 
-/// Elements folded by one call of [`fold_block`]; each lane then sees 32 of them, as far as a plain sum stays accurate.
-pub(super) const BLOCK: usize = 1024;
-/// Independent accumulators: enough to hide the latency of an addition at any vector width.
-const LANES: usize = 32;
-/// Blocks in one task, a power of two so that [`Pairwise`] gives the same tree however a group is split.
-pub(super) const TASK: usize = 64;
+/// Elements of one task of a long group.
+pub(super) const PIECE: usize = 1 << 16;
 /// Groups this short are folded in sequence, several of them side by side.
 pub(super) const SHORT: usize = 32;
 /// How many of them.
@@ -23,7 +20,7 @@ pub(super) fn fold<F: Fold>(x: View, kept: &Grid<2>, reduced: &Grid<1>, out: &Vi
         pool::for_ranges(kept.len(), GRAIN / n.max(1), |range| short_groups::<F>(x, kept, reduced, out, range));
         return;
     }
-    let pieces = n.div_ceil(BLOCK * TASK);
+    let pieces = n.div_ceil(PIECE);
     if pieces == 1 {
         pool::for_ranges(kept.len(), GRAIN / n, |range| {
             let mut group = Group::<F>::new(reduced);
@@ -42,7 +39,7 @@ pub(super) fn fold<F: Fold>(x: View, kept: &Grid<2>, reduced: &Grid<1>, out: &Vi
     let slots = Slots(partial.as_mut_ptr());
     pool::run(groups.len() * pieces, |task| {
         let (group, piece) = (task / pieces, task % pieces);
-        let range = piece * BLOCK * TASK..((piece + 1) * BLOCK * TASK).min(n);
+        let range = piece * PIECE..((piece + 1) * PIECE).min(n);
         let total = Group::<F>::new(reduced).fold(x.ptr::<F::In>().wrapping_offset(groups[group][0]), range);
         // SAFETY: each task writes its own slot.
         unsafe { slots.at(task).write(total) };
@@ -65,7 +62,7 @@ impl<T> Slots<T> {
     }
 }
 
-/// The elements of a group, a block at a time: in place where they lie in a row, else gathered into scratch.
+/// The elements of a group, some at a time: in place where they lie in a row, else gathered into scratch.
 pub(super) struct Group<'a, F: Fold> {
     grid: &'a Grid<1>,
     scratch: Vec<F::In>,
@@ -75,8 +72,8 @@ impl<'a, F: Fold> Group<'a, F> {
     pub(super) fn new(grid: &'a Grid<1>) -> Self {
         Group { grid, scratch: Vec::new() }
     }
-    /// Elements `range` (at most a block) of the group that starts at `first`.
-    pub(super) fn block(&mut self, first: *const F::In, range: Range<usize>) -> &[F::In] {
+    /// Elements `range` of the group that starts at `first`.
+    pub(super) fn elements(&mut self, first: *const F::In, range: Range<usize>) -> &[F::In] {
         let n = range.len();
         if self.grid.is_run(0) {
             // SAFETY: the group is one gapless run within x.
@@ -92,44 +89,7 @@ impl<'a, F: Fold> Group<'a, F> {
         &self.scratch
     }
     pub(super) fn fold(&mut self, first: *const F::In, range: Range<usize>) -> F::Acc {
-        if range.len() <= BLOCK {
-            return fold_block::<F>(self.block(first, range));
-        }
-        let mut tree = Pairwise::<F>::new();
-        for start in range.clone().step_by(BLOCK) {
-            let block = self.block(first, start..(start + BLOCK).min(range.end));
-            tree.push(fold_block::<F>(block));
-        }
-        tree.finish()
-    }
-}
-
-with_simd! {
-    fold_block<F: Fold>(block: &[F::In]) -> F::Acc {
-        let mut lanes = [F::IDENTITY; LANES];
-        let (chunks, tail) = block.as_chunks::<LANES>();
-        for chunk in chunks {
-            for (lane, x) in lanes.iter_mut().zip(chunk) {
-                *lane = F::join(*lane, F::lift(*x));
-            }
-        }
-        for (lane, x) in lanes.iter_mut().zip(tail) {
-            *lane = F::join(*lane, F::lift(*x));
-        }
-        // Each loop of its own length, so that it becomes vector instructions.
-        fold_halves::<F, 16>(&mut lanes);
-        fold_halves::<F, 8>(&mut lanes);
-        fold_halves::<F, 4>(&mut lanes);
-        fold_halves::<F, 2>(&mut lanes);
-        fold_halves::<F, 1>(&mut lanes);
-        lanes[0]
-    }
-}
-
-#[inline(always)]
-fn fold_halves<F: Fold, const N: usize>(lanes: &mut [F::Acc; LANES]) {
-    for i in 0..N {
-        lanes[i] = F::join(lanes[i], lanes[i + N]);
+        fold_run::<F>(self.elements(first, range))
     }
 }
 

@@ -2,8 +2,9 @@ use super::*;
 use crate::cpu::pool;
 use crate::cpu::samples::*;
 
-const OPS: [ReduceOp; 8] = [
+const OPS: [ReduceOp; 9] = [
     ReduceOp::Sum,
+    ReduceOp::SumOfSquares,
     ReduceOp::Prod,
     ReduceOp::Min,
     ReduceOp::Max,
@@ -54,6 +55,7 @@ fn naive(op: ReduceOp, x: &Sample, dims: &[usize]) -> Vec<f64> {
         ReduceOp::Sum if x.dtype == DType::Bool => g.iter().any(|v| *v != 0.0) as u8 as f64,
         ReduceOp::Sum if x.dtype.is_int() => dispatch!(x.dtype, T => T::from_i64(g.iter().sum::<f64>() as i64).to_f64()),
         ReduceOp::Sum => g.iter().sum(),
+        ReduceOp::SumOfSquares => g.iter().map(|v| v * v).sum(),
         ReduceOp::Prod => g.iter().product(),
         ReduceOp::Min => g[best(g, -1.0)],
         ReduceOp::Max => g[best(g, 1.0)],
@@ -70,6 +72,7 @@ fn element(op: ReduceOp, dtype: DType, i: usize) -> f64 {
     match op {
         ReduceOp::Prod if dtype == DType::U8 => 1.0,
         ReduceOp::Prod if dtype != DType::Bool => [1.0, -1.0, 1.0][i % 3],
+        ReduceOp::SumOfSquares => [1.0, -1.0, 0.0, 2.0, -2.0][i % 5],
         ReduceOp::Sum if dtype.is_signed() => [1.0, -1.0, 0.0, -1.0, 1.0, 2.0, -2.0, 3.0, -3.0, 0.0, 1.0][i % 11],
         ReduceOp::Sum if dtype == DType::U8 => i.is_multiple_of(37) as u8 as f64,
         ReduceOp::All => (i % 29 != 3) as u8 as f64,
@@ -99,6 +102,9 @@ fn every_op_dtype_layout_and_set_of_dims_agrees_with_the_naive_fold() {
                     continue;
                 }
                 for dtype in DType::ALL {
+                    if op == ReduceOp::SumOfSquares && !matches!(dtype, DType::F32 | DType::F64) {
+                        continue;
+                    }
                     for (k, layout) in input_layouts(shape).into_iter().enumerate() {
                         let x = Sample::new(dtype, layout, |i| element(op, dtype, i));
                         let got = run(op, &x, dims, k % 4).unwrap();
@@ -123,7 +129,7 @@ fn large_groups_agree_with_the_naive_fold() {
     ];
     for (shape, dims) in cases {
         for op in OPS {
-            for dtype in [DType::F32, DType::I64] {
+            for dtype in [DType::F32, if op == ReduceOp::SumOfSquares { DType::F64 } else { DType::I64 }] {
                 let layouts = layouts(shape);
                 for k in [0, 1] {
                     let x = Sample::new(dtype, layouts[k].clone(), |i| element(op, dtype, i));
@@ -132,6 +138,22 @@ fn large_groups_agree_with_the_naive_fold() {
                         naive(op, &x, dims),
                         "{op:?} {dtype} {shape:?} {dims:?} layout {k}"
                     );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn runs_and_columns_of_every_length_agree_with_the_naive_fold() {
+    for n in (1..160).chain([2047, 2048, 2049, 2111, 4095, 65_535, 65_537]) {
+        for op in [ReduceOp::Sum, ReduceOp::SumOfSquares, ReduceOp::Prod, ReduceOp::Min, ReduceOp::Max] {
+            for dtype in [DType::F32, DType::F64] {
+                let shapes = [(&[3, n][..], 1), (&[20, n], 0), (&[3, 20, n], 1), (&[n, 20], 0)];
+                for (shape, dim) in &shapes[..if n < 160 { 4 } else { 1 }] {
+                    let dim = *dim;
+                    let x = Sample::new(dtype, Layout::contiguous(shape), |i| element(op, dtype, i));
+                    assert!(same(&run(op, &x, &[dim], 0).unwrap(), &naive(op, &x, &[dim])), "{op:?} {dtype} {shape:?} {dim}");
                 }
             }
         }
@@ -179,10 +201,26 @@ fn float_sums_are_cascades() {
 #[test]
 fn nan_wins_wherever_it_stands() {
     for dtype in [DType::F16, DType::BF16, DType::F32, DType::F64] {
-        for (shape, dims) in [(vec![5000], [0]), (vec![50, 3], [0]), (vec![3, 50], [1]), (vec![20], [0])] {
-            for at in [0, 1, 17, 19] {
+        let shapes = [
+            (vec![5000], [0]),
+            (vec![50, 3], [0]),
+            (vec![3, 50], [1]),
+            (vec![20], [0]),
+            (vec![80, 100], [0]),
+            (vec![70, 40], [0]),
+        ];
+        for (shape, dims) in shapes {
+            for at in [0, 1, 17, 19, 49, 79, 2100] {
                 let x = Sample::new(dtype, Layout::contiguous(&shape), |i| {
-                    if i == at || i == at + 1 { f64::NAN } else { (i % 9) as f64 }
+                    // Infinities of both signs beside it: their sum is NaN too.
+                    let other = [f64::NEG_INFINITY, f64::INFINITY, 3.0][i % 7 % 3];
+                    if i == at || i == at + 1 {
+                        f64::NAN
+                    } else if at == 19 {
+                        other
+                    } else {
+                        (i % 2) as f64
+                    }
                 });
                 for op in [ReduceOp::Min, ReduceOp::Max, ReduceOp::ArgMin, ReduceOp::ArgMax, ReduceOp::Sum, ReduceOp::All] {
                     let (got, want) = (run(op, &x, &dims, 0).unwrap(), naive(op, &x, &dims));

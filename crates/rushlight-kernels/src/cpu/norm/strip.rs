@@ -1,0 +1,72 @@
+//! Rows that lie side by side, so that neighbouring rows take the lanes of a vector.
+//!
+//! Vectors are read and written by value: between references, the compiler would have to fear that a result is the next operand.
+
+use std::marker::PhantomData;
+
+/// Rows in one vector: one AVX-512 register of f32.
+pub(super) const LANES: usize = 16;
+
+/// A vector of rows: element `j` of row `l` is at `at(j)[l]`.
+pub(super) struct Strip<'a, A> {
+    start: *const A,
+    step: isize,
+    pub(super) n: usize,
+    life: PhantomData<&'a A>,
+}
+
+impl<'a, A: Copy> Strip<'a, A> {
+    /// # Safety
+    /// There are `n` times `LANES` readable elements that nobody else writes, `step` apart.
+    #[inline(always)]
+    pub(super) unsafe fn new(start: *const A, step: isize, n: usize) -> Self {
+        Strip { start, step, n, life: PhantomData }
+    }
+    /// Vectors that follow one another.
+    #[inline(always)]
+    pub(super) fn of(vectors: &'a [[A; LANES]]) -> Self {
+        Strip { start: vectors.as_ptr().cast(), step: LANES as isize, n: vectors.len(), life: PhantomData }
+    }
+    #[inline(always)]
+    pub(super) fn at(&self, j: usize) -> [A; LANES] {
+        debug_assert!(j < self.n);
+        // SAFETY: `new`'s contract, for the `j` below `n` that the kernels of this module ask for.
+        unsafe { self.start.offset(j as isize * self.step).cast::<[A; LANES]>().read_unaligned() }
+    }
+}
+
+/// The same, to be written.
+pub(super) struct StripMut<'a, A> {
+    start: *mut A,
+    step: isize,
+    n: usize,
+    life: PhantomData<&'a mut A>,
+}
+
+impl<'a, A: Copy> StripMut<'a, A> {
+    /// # Safety
+    /// As for [`Strip::new`], and nobody else reads the elements either.
+    #[inline(always)]
+    pub(super) unsafe fn new(start: *mut A, step: isize, n: usize) -> Self {
+        StripMut { start, step, n, life: PhantomData }
+    }
+    #[inline(always)]
+    pub(super) fn of(vectors: &'a mut [[A; LANES]]) -> Self {
+        StripMut { start: vectors.as_mut_ptr().cast(), step: LANES as isize, n: vectors.len(), life: PhantomData }
+    }
+    #[inline(always)]
+    fn place(&self, j: usize) -> *mut [A; LANES] {
+        debug_assert!(j < self.n);
+        self.start.wrapping_offset(j as isize * self.step).cast()
+    }
+    #[inline(always)]
+    pub(super) fn at(&self, j: usize) -> [A; LANES] {
+        // SAFETY: as for `Strip::at`.
+        unsafe { self.place(j).read_unaligned() }
+    }
+    #[inline(always)]
+    pub(super) fn put(&mut self, j: usize, x: [A; LANES]) {
+        // SAFETY: as for `Strip::at`.
+        unsafe { self.place(j).write_unaligned(x) }
+    }
+}

@@ -1,0 +1,85 @@
+//! The elements of one run, folded in registers: loops over fixed lanes.
+
+use super::fold::{Fold, with_simd, witness};
+use crate::cpu::number::Arith;
+use std::array::from_fn;
+
+/// Accumulators side by side: four AVX-512 registers of f32, enough to hide the latency of an addition.
+const LANES: usize = 64;
+/// Elements after which the accumulators are poured into a second set, the two levels of a cascade: each sees 32 of them.
+const BLOCK: usize = 32 * LANES;
+/// Accumulators of what is left after the last full set of lanes.
+const FEW: usize = 16;
+
+with_simd! {
+    fold_run<F: Fold>(elements: &[F::In]) -> F::Acc {
+        let in_order = |elements: &[F::In]| elements.iter().fold(F::IDENTITY, |acc, x| F::join(acc, F::lift(*x)));
+        // Integers meet in any order with one result: the compiler makes lanes for them itself.
+        if !F::Acc::IS_FLOAT || elements.len() < FEW {
+            return in_order(elements);
+        }
+        let (total, seen) = fold_lanes::<F>(elements);
+        if seen.is_nan() { in_order(elements) } else { total }
+    }
+}
+
+/// The quick fold and its [`witness`]. All loops over lanes have fixed lengths and fixed places, so that the lanes stay in registers.
+#[inline(always)]
+fn fold_lanes<F: Fold>(elements: &[F::In]) -> (F::Acc, F::Acc) {
+    let (mut far, mut seen) = ([F::IDENTITY; LANES], [F::Acc::ZERO; LANES]);
+    let even = elements.len() / LANES * LANES;
+    for block in elements[..even].chunks(BLOCK) {
+        let mut near = [F::IDENTITY; LANES];
+        for chunk in block.as_chunks::<LANES>().0 {
+            for l in 0..LANES {
+                near[l] = F::quick(near[l], F::lift(chunk[l]));
+                seen[l] = witness::<F>(seen[l], F::lift(chunk[l]));
+            }
+        }
+        for l in 0..LANES {
+            far[l] = F::quick(far[l], near[l]);
+        }
+    }
+    let (mut few, mut few_seen) = ([F::IDENTITY; FEW], [F::Acc::ZERO; FEW]);
+    let (chunks, rest) = elements[even..].as_chunks::<FEW>();
+    for chunk in chunks {
+        for l in 0..FEW {
+            few[l] = F::quick(few[l], F::lift(chunk[l]));
+            few_seen[l] = witness::<F>(few_seen[l], F::lift(chunk[l]));
+        }
+    }
+    if let ([_, ..], Some(last)) = (rest, elements.last_chunk::<FEW>()) {
+        // The last elements in one go, without those that have been folded before.
+        let skip = (FEW - rest.len()) as u32;
+        let last: [F::Acc; FEW] = from_fn(|l| if l as u32 >= skip { F::lift(last[l]) } else { F::IDENTITY });
+        for l in 0..FEW {
+            few[l] = F::quick(few[l], last[l]);
+            few_seen[l] = if l as u32 >= skip { witness::<F>(few_seen[l], last[l]) } else { few_seen[l] };
+        }
+    }
+    let seen = if F::PASSES_NAN { across::<F>(seen, few_seen, Arith::add) } else { F::Acc::ZERO };
+    (across::<F>(far, few, F::quick), seen)
+}
+
+/// All accumulators joined as a tree.
+#[inline(always)]
+fn across<F: Fold>(mut lanes: [F::Acc; LANES], few: [F::Acc; FEW], join: impl Fn(F::Acc, F::Acc) -> F::Acc) -> F::Acc {
+    // Each loop of its own length, so that it becomes vector instructions.
+    halve::<F, 32>(&mut lanes, &join);
+    halve::<F, 16>(&mut lanes, &join);
+    for l in 0..FEW {
+        lanes[l] = join(lanes[l], few[l]);
+    }
+    halve::<F, 8>(&mut lanes, &join);
+    halve::<F, 4>(&mut lanes, &join);
+    halve::<F, 2>(&mut lanes, &join);
+    halve::<F, 1>(&mut lanes, &join);
+    lanes[0]
+}
+
+#[inline(always)]
+fn halve<F: Fold, const N: usize>(lanes: &mut [F::Acc; LANES], join: &impl Fn(F::Acc, F::Acc) -> F::Acc) {
+    for l in 0..N {
+        lanes[l] = join(lanes[l], lanes[l + N]);
+    }
+}
