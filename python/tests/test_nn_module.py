@@ -524,6 +524,61 @@ def init_functions(T):
         yield [w.category.__name__ for w in caught]
 
 
+@scenario
+def attributes_are_found_in_pythons_order(T):
+    nn = T.nn
+
+    class Property(nn.Linear):
+        @property
+        def weight(self):
+            return self._kept
+
+    class Answers(nn.Linear):
+        def __getattr__(self, name):
+            return "mine" if "ready" in self.__dict__ and name in ("weight", "other") else super().__getattr__(name)
+
+    class Further(Answers):
+        pass
+
+    class Raises(nn.Module):
+        @property
+        def broken(self):
+            raise AttributeError("inside")
+
+        @property
+        def wrong(self):
+            raise KeyError("inside")
+
+    class Both(nn.Module, dict):
+        pass
+
+    class Early(nn.Module):
+        def __init__(self):
+            pass
+
+    p = Property(2, 3)
+    p._kept = 5
+    yield p.weight, tuple(p._parameters), hasattr(p, "bias"), hasattr(p, "biases")
+    for m in (Answers(2, 3), Further(2, 3)):
+        m.ready = True
+        yield m.weight, m.other, tuple(m.bias.shape), attempt_text(getattr, m, "absent")
+    yield attempt_text(getattr, Raises(), "broken"), attempt_text(getattr, Raises(), "wrong")
+    yield attempt_text(getattr, Early(), "weight"), attempt(Early())
+    both = Both()
+    both["key"], both.layer = 1, nn.Linear(2, 2)
+    yield both["key"], tuple(both.layer.weight.shape), both.training
+    m = nn.Linear(2, 3)
+    m._parameters["weight"] = None
+    m._buffers["table"] = T.zeros(2)
+    yield m.weight, m.table, attempt_text(getattr, m, "tables"), getattr(m, "absent", 7)
+    m.forward = lambda x, y=1: (x, y)
+    yield m(1), m(2, y=3), attempt(m), attempt_text(nn.Module())
+    del m.bias
+    yield hasattr(m, "bias"), attempt_text(delattr, m, "bias")
+    nested = pickle.loads(pickle.dumps(nn.Sequential(nn.Linear(2, 2))))
+    yield tuple(nested[0].weight.shape), copy.deepcopy(m).weight
+
+
 @pytest.mark.parametrize("tell", SCENARIOS, ids=[f.__name__ for f in SCENARIOS])
 def test_scenario(tell):
     with warnings.catch_warnings():

@@ -354,7 +354,7 @@ unsafe fn arguments<'py>(
 
 /// Runs `f` with the interpreter and turns errors and panics into exceptions.
 #[allow(unsafe_code)]
-fn guarded(f: impl for<'py> FnOnce(Python<'py>) -> PyResult<Bound<'py, PyAny>>) -> *mut ffi::PyObject {
+pub fn guarded(f: impl for<'py> FnOnce(Python<'py>) -> PyResult<Bound<'py, PyAny>>) -> *mut ffi::PyObject {
     // SAFETY: CPython calls its functions with the thread attached.
     let py = unsafe { Python::assume_attached() };
     match catch_unwind(AssertUnwindSafe(|| f(py))) {

@@ -12,6 +12,7 @@
 //! | `make.rs`, `interop.rs` | tensors from data and arrays; the buffer protocol and DLPack |
 //! | `autograd.rs` | backward, nodes, hooks, custom functions |
 //! | `optim.rs` | optimizer steps |
+//! | `module.rs` | the base of `nn.Module`: attributes and calls |
 //! | `random.rs`, `types.rs`, `settings.rs`, `place.rs`, `error.rs` | generators; dtype, device, sizes; settings; lines of the program; exceptions |
 
 #![allow(non_snake_case, reason = "the module's name is PyTorch's")]
@@ -23,6 +24,7 @@ mod error;
 mod index;
 mod interop;
 mod make;
+mod module;
 mod optim;
 mod place;
 mod random;
@@ -52,6 +54,7 @@ fn _C(module: &Bound<'_, PyModule>) -> PyResult<()> {
     autograd::register(module)?;
     settings::register(module)?;
     optim::register(module)?;
+    module::register(module)?;
     module.add("__rushlight_version__", env!("CARGO_PKG_VERSION"))?;
     call::register(module)
 }

@@ -5,6 +5,7 @@ use crate::error::or_panic;
 use crate::op::AsInts;
 use crate::storage::{self, Data, Storage};
 use crate::{DType, Dims, Error, Layout, Result, Scalar, Strides};
+use rushlight_kernels::backend::View;
 use rushlight_kernels::layout::copied;
 use rushlight_kernels::{Buffer, Element, dispatch};
 use std::ptr::NonNull;
@@ -272,6 +273,11 @@ impl Tensor {
     /// # Errors
     /// If there is not exactly one element.
     pub fn try_to_scalar(&self) -> Result<Scalar> {
+        // Where nobody has to be waited for, its own lock may be held on to, which saves the snapshot.
+        let at_once = self.try_data_ref().filter(|d| d.layout.numel() == 1);
+        if let Some(number) = at_once.and_then(|d| storage::read_at_once(&d, |v| number(&v))) {
+            return Ok(number);
+        }
         self.data().only_element()
     }
     /// The only element, converted to `T`.
@@ -347,14 +353,15 @@ impl Data {
                 self.layout.shape.as_slice()
             )));
         }
-        storage::read(std::slice::from_ref(self), |v| Ok(dispatch!(v[0].dtype, T => first::<T>(&v[0]).to_scalar())))
+        storage::read(std::slice::from_ref(self), |v| Ok(number(&v[0])))
     }
 }
 
+/// The first element; there is one.
 #[allow(unsafe_code)]
-fn first<T: Element>(v: &rushlight_kernels::backend::View) -> T {
+fn number(v: &View) -> Scalar {
     // SAFETY: the caller has checked that there is an element.
-    unsafe { v.ptr::<T>().read() }
+    dispatch!(v.dtype, T => unsafe { v.ptr::<T>().read() }.to_scalar())
 }
 
 #[allow(unsafe_code)]

@@ -316,9 +316,11 @@ fn default_value(text: &'static str) -> Result<Value> {
         "None" => Ok(Value::None),
         "False" => Ok(Value::Bool(false)),
         "True" => Ok(Value::Bool(true)),
-        _ => match text.parse() {
-            Ok(i) => Ok(Value::Int(i)),
-            Err(_) => sample::literal(text),
+        _ if !text.starts_with(|c: char| c == '-' || c.is_ascii_digit()) => sample::literal(text),
+        _ => match (text.parse(), text.parse()) {
+            (Ok(i), _) => Ok(Value::Int(i)),
+            (_, Ok(f)) => Ok(Value::Float(f)),
+            _ => sample::literal(text),
         },
     }
 }

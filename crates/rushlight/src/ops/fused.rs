@@ -15,7 +15,9 @@ pub(crate) fn custom(kernel: KernelId, ins: &[Data], outs: &[(Layout, DType)]) -
         done = backend().custom(kernel, ins, outs)?;
         Ok(())
     })?;
-    Ok(done.map(|()| made.into_iter().map(Tensor::from_data).collect()))
+    let mut results = SmallVec::new();
+    made.into_iter().for_each(|data| results.push(Tensor::from_data(data)));
+    Ok(done.map(|()| results))
 }
 
 /// The gradients of those `inputs` that are needed, by way of ops: `g` is the gradient of what `composed` makes of the inputs.

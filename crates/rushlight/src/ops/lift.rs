@@ -329,9 +329,9 @@ pub(crate) fn beside_number(op: BinOp, x: &Tensor, n: Scalar, first: bool) -> Op
     Some(result.map(Tensor::from_data))
 }
 
-/// The number that `t` stands for, where nobody is writing it.
+/// The number that `t` stands for.
 fn bare(t: &Tensor) -> Option<Scalar> {
-    t.try_data_ref().filter(|d| d.wrapped)?.only_element().ok()
+    t.is_wrapped_number().then(|| t.try_to_scalar().ok())?
 }
 
 /// `op(a, b)` in their common dtype; integers go to the default float where `op` takes only floats.

@@ -268,9 +268,51 @@ impl<'a> Guards<'a> {
     }
 }
 
+/// Storages locked for reading.
+enum Reads<'a> {
+    /// One lock per operand, none of which had to be waited for: so no order matters, and there is nothing to look up.
+    AtOnce(SmallVec<[RwLockReadGuard<'a, State>; 4]>),
+    InOrder(Guards<'a>),
+}
+
+impl<'a> Reads<'a> {
+    #[inline]
+    fn lock(operands: &'a [Data]) -> Result<Reads<'a>> {
+        // Before any lock is taken: what is put off may have to read these very storages.
+        for d in operands {
+            d.storage.settle(false)?;
+        }
+        let mut guards = SmallVec::new();
+        for d in operands {
+            match d.storage.try_guard() {
+                Some(guard) => guards.push(guard),
+                None => {
+                    drop(guards);
+                    return Guards::lock(&[], operands).map(Reads::InOrder);
+                }
+            }
+        }
+        Ok(Reads::AtOnce(guards))
+    }
+    #[allow(unsafe_code)]
+    #[inline]
+    fn views<'b>(&'b self, operands: &'b [Data]) -> Result<SmallVec<[View<'b>; 4]>> {
+        let guards = match self {
+            Reads::AtOnce(guards) => guards,
+            Reads::InOrder(guards) => return guards.views(operands),
+        };
+        let mut views = SmallVec::new();
+        for (guard, d) in guards.iter().zip(operands) {
+            // SAFETY: the storage is locked for reading; bools enter only through checked constructors.
+            views.push(unsafe { View::new(&guard.buffer, &d.layout, d.dtype) }?);
+        }
+        Ok(views)
+    }
+}
+
 /// The reading door: runs `f` with a view of each operand.
 pub(crate) fn read<R>(operands: &[Data], f: impl FnOnce(&[View]) -> Result<R>) -> Result<R> {
-    let guards = Guards::lock(&[], operands)?;
+    let guards = Reads::lock(operands)?;
     let views = guards.views(operands)?;
     f(&views)
 }
@@ -301,9 +343,12 @@ pub(crate) fn compute_many(
     ins: &[Data],
     kernel: impl FnOnce(&[View], &mut [ViewMut]) -> Result<()>,
 ) -> Result<SmallVec<[Data; 2]>> {
-    let guards = Guards::lock(&[], ins)?;
+    let guards = Reads::lock(ins)?;
     let views = guards.views(ins)?;
-    let buffers = outs.iter().map(|(l, d)| alloc(l, *d)).collect::<Result<SmallVec<[Buffer; 2]>>>()?;
+    let mut buffers = SmallVec::<[Buffer; 2]>::new();
+    for (layout, dtype) in outs {
+        buffers.push(alloc(layout, *dtype)?);
+    }
     {
         let mut out_views = SmallVec::<[ViewMut; 2]>::new();
         for (b, (l, d)) in buffers.iter().zip(outs) {
@@ -312,7 +357,11 @@ pub(crate) fn compute_many(
         }
         kernel(&views, &mut out_views)?;
     }
-    Ok(buffers.into_iter().zip(outs).map(|(b, (l, d))| Data::new(b, l.clone(), *d)).collect())
+    let mut made = SmallVec::new();
+    for (buffer, (layout, dtype)) in buffers.into_iter().zip(outs) {
+        made.push(Data::new(buffer, layout.clone(), *dtype));
+    }
+    Ok(made)
 }
 
 /// [`compute_many`] with one output.
@@ -322,9 +371,21 @@ pub(crate) fn compute(
     ins: &[Data],
     kernel: impl FnOnce(&[View], &mut ViewMut) -> Result<()>,
 ) -> Result<Data> {
-    let guards = Guards::lock(&[], ins)?;
+    let guards = Reads::lock(ins)?;
     let views = guards.views(ins)?;
     fresh(layout, dtype, |out| kernel(&views, out))
+}
+
+/// [`read`] of one operand without waiting: `None` where it is being written, or its values are put off.
+#[allow(unsafe_code)]
+#[inline]
+pub(crate) fn read_at_once<R>(x: &Data, f: impl FnOnce(View) -> R) -> Option<R> {
+    if x.storage.is_marked(Storage::PENDING) {
+        return None;
+    }
+    let guard = x.storage.try_guard()?;
+    // SAFETY: the storage is locked for reading; bools enter only through checked constructors.
+    Some(f(unsafe { View::new(&guard.buffer, &x.layout, x.dtype) }.ok()?))
 }
 
 /// Runs a pointwise program over `ins`, which have the shape of `layout`, or puts it off: one new storage per output.

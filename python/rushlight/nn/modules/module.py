@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 import rushlight
 from rushlight import Tensor
+from rushlight._C import ModuleBase, _set_global_call_hooks
 
 from ..parameter import Buffer, Parameter, is_lazy
 from ._hooks import BackwardHook, register
@@ -26,6 +27,7 @@ __all__ = [
 
 # Hooks of all modules, by kind; `_global_call_hooks` has all of those that matter to a call.
 _global_call_hooks = OrderedDict()
+_set_global_call_hooks(_global_call_hooks)
 _global_forward_pre_hooks = OrderedDict()
 _global_forward_hooks = OrderedDict()
 _global_forward_hooks_with_kwargs = OrderedDict()
@@ -171,7 +173,7 @@ _FRESH = (
 )
 
 
-class Module(Stateful):
+class Module(Stateful, ModuleBase):
     """The base of all layers and models.
 
     Parameters, buffers and modules that are assigned to attributes are registered: `parameters()`, `state_dict()`,
@@ -312,6 +314,13 @@ class Module(Stateful):
     # What __getattr__ finds before __init__ has run, so that it needs no check of its own.
     _parameters = _modules = _buffers = MappingProxyType({})
 
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        # ModuleBase looks into the tables before `__getattr__` is asked: not where that may want to answer for them.
+        if cls.__getattr__ is not Module.__getattr__ and cls.__getattribute__ is ModuleBase.__getattribute__:
+            cls.__getattribute__ = object.__getattribute__
+
+    # For `super().__getattr__`, and for what ModuleBase has not found.
     def __getattr__(self, name):
         table = self._parameters
         if name in table:
@@ -405,17 +414,6 @@ class Module(Stateful):
                 self.__dict__[name] = make()
 
     # Calls and hooks
-
-    def __call__(self, *args, **kwargs):
-        if (
-            self._forward_hooks
-            or self._forward_pre_hooks
-            or self._backward_hooks
-            or self._backward_pre_hooks
-            or _global_call_hooks
-        ):
-            return self._call_with_hooks(args, kwargs)
-        return self.forward(*args, **kwargs)
 
     def _all_forward_hooks(self):
         """Yields id, hook, whether it takes keyword arguments, and whether it runs after a failure too."""
