@@ -2,6 +2,7 @@
 
 use super::{Stepped, Training};
 use crate::case::{Batch, CLASSES, Case, Gpt, Inputs, Kind, Network, Rule, VOCABULARY};
+use burn::module::{ModuleVisitor, Param};
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::loss::{CrossEntropyLoss, CrossEntropyLossConfig};
 use burn::nn::pool::{AdaptiveAvgPool2d, AdaptiveAvgPool2dConfig, MaxPool2d, MaxPool2dConfig};
@@ -35,7 +36,23 @@ impl<M: Module, F: Fn(&M) -> Tensor<2>> Training for Run<M, F> {
         Ok(value)
     }
     fn parameters(&self) -> usize {
-        self.model.as_ref().map_or(0, Module::num_params)
+        let mut trained = Trained(0);
+        if let Some(model) = &self.model {
+            model.visit(&mut trained);
+        }
+        trained.0
+    }
+}
+
+/// Counts the numbers that have gradients: `num_params` has the running statistics of batch norm too.
+struct Trained(usize);
+
+impl ModuleVisitor for Trained {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let tensor = param.val();
+        if tensor.is_require_grad() {
+            self.0 += tensor.shape().num_elements();
+        }
     }
 }
 

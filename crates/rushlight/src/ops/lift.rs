@@ -284,9 +284,12 @@ fn at_once(
         return None;
     }
     let layout = Layout { strides: contiguous_strides(shape), shape: copied(shape), offset: 0 };
-    let data = storage::compute_at_once(layout, result(dtype), &first, second.as_deref(), |ins, out| {
-        backend().instruction(inst, ins, out)
-    })?;
+    let data = match second.as_deref() {
+        None => storage::compute_at_once(layout, result(dtype), [&first], |ins, out| backend().instruction(inst, &ins, out)),
+        Some(second) => {
+            storage::compute_at_once(layout, result(dtype), [&first, second], |ins, out| backend().instruction(inst, &ins, out))
+        }
+    }?;
     drop((first, second));
     Some(data.map(Tensor::from_data))
 }
@@ -319,10 +322,10 @@ pub(crate) fn beside_number(op: BinOp, x: &Tensor, n: Scalar, first: bool) -> Op
     let n = if let Scalar::Bool(b) = n { Scalar::Int(b as i64) } else { n };
     let layout = Layout { strides: contiguous_strides(shape), shape: copied(shape), offset: 0 };
     let still = Layout { strides: Strides::from_elem(0, shape.len()), shape: copied(shape), offset: 0 };
-    let result = storage::compute_at_once(layout, op.result(data.dtype), &data, None, |ins, out| {
+    let result = storage::compute_at_once(layout, op.result(data.dtype), [&data], |[x], out| {
         let (single, double) = (n.to::<f32>(), n.to::<f64>());
-        let n = if ins[0].dtype == DType::F32 { View::of_value(&single, &still) } else { View::of_value(&double, &still) };
-        let operands = if first { [n, ins[0]] } else { [ins[0], n] };
+        let n = if x.dtype == DType::F32 { View::of_value(&single, &still) } else { View::of_value(&double, &still) };
+        let operands = if first { [n, x] } else { [x, n] };
         backend().instruction(Inst::Bin(op, 0, 1), &operands, out)
     })?;
     drop(data);

@@ -44,22 +44,26 @@ fn product(a: &Data, b: &Data, alpha: Scalar, bias: Option<(&Data, Scalar)>) -> 
 }
 
 /// [`product`] of two matrices, by the short way where nobody has to be waited for: a small product takes half the time.
-fn of_matrices(a: &Data, b: &Data, alpha: Scalar) -> Result<Data> {
-    if a.dtype != DType::Bool {
-        let layout = Layout::contiguous(&[a.layout.shape[0], b.layout.shape[1]]);
-        let y = storage::compute_at_once(layout, a.dtype, a, Some(b), |v, out| {
-            backend().matmul(v[0], v[1], None, alpha, Scalar::Int(0), out)
-        });
-        if let Some(y) = y {
-            return y;
+fn of_matrices(a: &Data, b: &Data, alpha: Scalar, bias: Option<(&Data, Scalar)>) -> Result<Data> {
+    let layout = Layout::contiguous(&[a.layout.shape[0], b.layout.shape[1]]);
+    let y = match bias {
+        _ if a.dtype == DType::Bool => None,
+        None => storage::compute_at_once(layout, a.dtype, [a, b], |[a, b], out| {
+            backend().matmul(a, b, None, alpha, Scalar::Int(0), out)
+        }),
+        Some((c, beta)) => {
+            let c = c.expand(&layout.shape)?;
+            storage::compute_at_once(layout, a.dtype, [a, b, &c], |[a, b, c], out| {
+                backend().matmul(a, b, Some(c), alpha, beta, out)
+            })
         }
-    }
-    product(a, b, alpha, None)
+    };
+    y.unwrap_or_else(|| product(a, b, alpha, bias))
 }
 
 /// What `a` and `b` give as the matrices `la` and `lb`, without history, as `shape`.
 fn seen_as(a: &Tensor, la: Layout, b: &Tensor, lb: Layout, shape: &[usize]) -> Result<Tensor> {
-    let mut y = of_matrices(&a.data().with_layout(la), &b.data().with_layout(lb), ONE)?;
+    let mut y = of_matrices(&a.data().with_layout(la), &b.data().with_layout(lb), ONE, None)?;
     y.layout = Layout::contiguous(shape);
     Ok(Tensor::from_data(y))
 }
@@ -77,17 +81,19 @@ fn times_vector(a: &Tensor, transposed: bool, v: &Tensor) -> Result<Tensor> {
     })
 }
 
+/// [`product`] without history.
+fn times_data(a: &Data, b: &Data, alpha: Scalar, bias: Option<(&Tensor, Scalar)>) -> Result<Tensor> {
+    let bias = bias.map(|(c, beta)| (c.data(), beta));
+    let bias = bias.as_ref().map(|(c, beta)| (c, *beta));
+    let matrices = a.layout.rank() == 2 && b.layout.rank() == 2;
+    Ok(Tensor::from_data(if matrices { of_matrices(a, b, alpha, bias)? } else { product(a, b, alpha, bias)? }))
+}
+
 /// [`product`] with its derivative, for all ops of this kind. Transposed operands are views; each gradient is one product.
 pub(super) fn affine(a: &Tensor, b: &Tensor, alpha: Scalar, bias: Option<(&Tensor, Scalar)>) -> Result<Tensor> {
-    let y = match bias {
-        None if a.rank() == 2 && b.rank() == 2 => of_matrices(&a.data(), &b.data(), alpha)?,
-        _ => {
-            let data = bias.map(|(c, beta)| (c.data(), beta));
-            product(&a.data(), &b.data(), alpha, data.as_ref().map(|(c, beta)| (c, *beta)))?
-        }
-    };
-    let y = Tensor::from_data(y);
-    let inputs: SmallVec<[&Tensor; 3]> = [a, b].into_iter().chain(bias.map(|(c, _)| c)).collect();
+    let y = times_data(&a.data(), &b.data(), alpha, bias)?;
+    let mut inputs: SmallVec<[&Tensor; 3]> = SmallVec::from_slice(&[a, b]);
+    bias.iter().for_each(|(c, _)| inputs.push(c));
     let one_matrix = b.rank() == 2 && a.rank() > 2;
     autograd::record(std::slice::from_ref(&y), &inputs, |s| {
         let (sa, sb) = (s.needs(1).then(|| s.input(a)), s.needs(0).then(|| s.input(b)));
@@ -446,10 +452,11 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tens
 
 /// `x @ weightᵀ + bias` with a derivative of its own: the gradient of `weight` comes out in weight's layout.
 fn linear_rows(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
-    let bias_data = bias.map(Tensor::data);
-    let wt = weight.data().with_layout(weight.layout().transpose(0, 1));
-    let y = Tensor::from_data(product(&x.data(), &wt, ONE, bias_data.as_ref().map(|b| (b, ONE)))?);
-    let inputs: SmallVec<[&Tensor; 3]> = [x, weight].into_iter().chain(bias).collect();
+    let mut wt = weight.data();
+    wt.layout = wt.layout.transpose(0, 1);
+    let y = times_data(&x.data(), &wt, ONE, bias.map(|b| (b, ONE)))?;
+    let mut inputs: SmallVec<[&Tensor; 3]> = SmallVec::from_slice(&[x, weight]);
+    inputs.extend_from_slice(bias.as_slice());
     let has_bias = bias.is_some();
     autograd::record(std::slice::from_ref(&y), &inputs, |s| {
         let (sx, sw) = (s.needs(1).then(|| s.input(x)), s.needs(0).then(|| s.input(weight)));

@@ -413,28 +413,31 @@ pub(crate) fn reduce(op: ReduceOp, x: &Data, dims: &[usize], layout: Layout, dty
 /// hold the operands' other locks, and needs no snapshots of them: half of what a small op would otherwise spend.
 #[allow(unsafe_code)]
 #[inline]
-pub(crate) fn compute_at_once(
+pub(crate) fn compute_at_once<const N: usize>(
     layout: Layout,
     dtype: DType,
-    x: &Data,
-    y: Option<&Data>,
-    kernel: impl FnOnce(&[View], &mut ViewMut) -> Result<()>,
+    ins: [&Data; N],
+    kernel: impl FnOnce([View; N], &mut ViewMut) -> Result<()>,
 ) -> Option<Result<Data>> {
-    #[inline]
-    fn view<'a>(guard: &'a RwLockReadGuard<State>, d: &'a Data) -> Option<View<'a>> {
-        // SAFETY: the storage is locked for reading; bools enter only through checked constructors.
-        unsafe { View::new(&guard.buffer, &d.layout, d.dtype) }.ok()
-    }
-    let waits = |d: &Data| d.storage.is_marked(Storage::PENDING);
-    if waits(x) || y.is_some_and(waits) {
+    if ins.iter().any(|d| d.storage.is_marked(Storage::PENDING)) {
         return None;
     }
-    let first = x.storage.try_guard()?;
-    let vx = view(&first, x)?;
-    let Some(y) = y else { return Some(fresh(layout, dtype, |out| kernel(&[vx], out))) };
-    let second = y.storage.try_guard()?;
-    let vy = view(&second, y)?;
-    Some(fresh(layout, dtype, |out| kernel(&[vx, vy], out)))
+    let mut guards = [const { None }; N];
+    for (guard, d) in guards.iter_mut().zip(ins) {
+        let held = d.storage.try_guard()?;
+        d.layout.check_fits(held.buffer.len() / d.dtype.size()).ok()?;
+        *guard = Some(held);
+    }
+    Some(fresh(layout, dtype, |out| {
+        let mut at = 0;
+        let views = guards.each_ref().map(|guard| {
+            let (d, guard) = (ins[at], guard.as_ref().expect("locked above"));
+            at += 1;
+            // SAFETY: the storage is locked for reading; bools enter only through checked constructors.
+            unsafe { View::new(&guard.buffer, &d.layout, d.dtype) }.expect("checked above")
+        });
+        kernel(views, out)
+    }))
 }
 
 /// A new storage for a dense layout, filled by `fill`.

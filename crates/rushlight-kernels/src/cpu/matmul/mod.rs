@@ -321,7 +321,7 @@ fn product<T: Number>(a: View, b: View, bias: Option<View>, alpha: Scalar, beta:
         &out.shape()[..r - 2],
         &[&a.strides()[..r - 2], &b.strides()[..r - 2], &out.strides()[..r - 2], &bias_strides[..r - 2]],
     );
-    let [sa, sb, sc, sd]: [Strides; 4] = std::array::from_fn(|i| steps[i].clone());
+    let [sa, sb, sc, sd]: [Strides; 4] = std::array::from_fn(|i| layout::copied(&steps[i]));
     Product {
         m: out.shape()[r - 2],
         n: out.shape()[r - 1],
