@@ -18,6 +18,7 @@ use crate::{DType, Result};
 use rushlight_kernels::backend::{Operand, ReduceOp, View, ViewMut};
 use rushlight_kernels::{Buffer, Inst, Layout, Program, Reg};
 use smallvec::SmallVec;
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -36,6 +37,8 @@ const UNSET: usize = 0;
 static GRAPH: Mutex<()> = Mutex::new(());
 /// Woken when a region has run.
 static RAN: Condvar = Condvar::new();
+/// Threads that wait for [`RAN`], which is a system call to wake. Changed under [`GRAPH`].
+static WAITING: AtomicUsize = AtomicUsize::new(0);
 
 fn graph() -> MutexGuard<'static, ()> {
     GRAPH.lock().unwrap_or_else(PoisonError::into_inner)
@@ -85,10 +88,13 @@ struct Body {
     state: State,
     /// Of every register: new memory in some order of the dimensions.
     layout: Layout,
+    /// The code and its operands; whoever runs the region has them meanwhile.
     program: Program,
-    ins: Vec<Data>,
+    ins: SmallVec<[Data; 2]>,
     /// The storages that registers were promised to. Who has lost interest is gone.
-    outs: Vec<(Reg, Weak<Storage>)>,
+    outs: SmallVec<[(Reg, Weak<Storage>); 2]>,
+    /// Whether the program is a single op's, with that op's outputs, to which every instruction leads.
+    single: bool,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -117,6 +123,10 @@ pub(super) struct Part {
 }
 
 impl Region {
+    fn new(layout: Layout) -> Region {
+        let (program, ins, outs) = (Program::new(), SmallVec::new(), SmallVec::new());
+        Region { body: Mutex::new(Body { state: State::Open, layout, program, ins, outs, single: true }) }
+    }
     fn body(&self) -> MutexGuard<'_, Body> {
         self.body.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -178,11 +188,13 @@ fn run(guard: MutexGuard<'static, ()>, region: &Arc<Region>) -> Result<()> {
 
 /// What a region has to compute.
 struct Work {
-    /// Its outputs are the registers of `outs`, in order.
     program: Program,
-    ins: SmallVec<[Data; 4]>,
-    outs: SmallVec<[(Reg, Arc<Storage>); 4]>,
+    ins: SmallVec<[Data; 2]>,
+    /// Registers that are stored.
+    outs: SmallVec<[(Reg, Arc<Storage>); 2]>,
     layout: Layout,
+    /// Whether they need all of the program.
+    whole: bool,
 }
 
 /// Has `compute` make the values of those of the region's storages that `is_wanted` chooses, and hands them over. Where another thread runs
@@ -191,21 +203,25 @@ fn run_for<R>(
     mut guard: MutexGuard<'static, ()>,
     region: &Arc<Region>,
     is_wanted: impl Fn(&Arc<Storage>) -> bool,
-    compute: impl FnOnce(&Work) -> Result<(SmallVec<[Buffer; 4]>, R)>,
+    compute: impl FnOnce(&Work) -> Result<(SmallVec<[Buffer; 2]>, R)>,
 ) -> Result<Option<R>> {
     // It may be open again afterwards: where the other thread failed, or kept something back.
     while region.body().state == State::Running {
+        WAITING.fetch_add(1, Relaxed);
         guard = RAN.wait(guard).unwrap_or_else(PoisonError::into_inner);
+        WAITING.fetch_sub(1, Relaxed);
     }
-    let work = {
-        let mut body = region.body();
+    let mut work = {
+        let body = &mut *region.body();
         if body.state == State::Done {
             return Ok(None);
         }
         body.state = State::Running;
         let alive = body.outs.iter().filter_map(|(r, s)| Some((*r, s.upgrade()?)));
-        let outs: SmallVec<[_; 4]> = alive.filter(|(_, s)| is_wanted(s)).collect();
-        Work { program: body.program.clone(), ins: body.ins.iter().cloned().collect(), outs, layout: body.layout.clone() }
+        let outs: SmallVec<[_; 2]> = alive.filter(|(_, s)| is_wanted(s)).collect();
+        let whole = body.single && outs.len() == body.program.outs.len();
+        let (program, ins) = (std::mem::take(&mut body.program), std::mem::take(&mut body.ins));
+        Work { program, ins, outs, layout: body.layout.clone(), whole }
     };
     drop(guard);
     // A panic in a kernel must not leave the region running for ever.
@@ -225,55 +241,80 @@ fn run_for<R>(
         Err(payload) => Err(payload),
     };
     body.outs.retain(|(_, s)| s.upgrade().is_some_and(|s| s.is_marked(Storage::PENDING)));
-    let done = body.outs.is_empty();
-    body.state = if done { State::Done } else { State::Open };
-    let gone = if done { std::mem::take(&mut body.ins) } else { Vec::new() };
+    if body.outs.is_empty() {
+        body.state = State::Done;
+    } else {
+        body.state = State::Open;
+        body.program = std::mem::take(&mut work.program);
+        body.ins = std::mem::take(&mut work.ins);
+    }
     drop(body);
-    RAN.notify_all();
+    if WAITING.load(Relaxed) > 0 {
+        RAN.notify_all();
+    }
     drop(guard);
     // Only now: dropping an operand may run its owner's code.
-    drop((work, gone));
+    drop(work);
     result.unwrap_or_else(|payload| std::panic::resume_unwind(payload))
 }
 
 impl Work {
-    /// The values of all outputs.
-    fn store(&self) -> Result<(SmallVec<[Buffer; 4]>, ())> {
+    /// The values of all outputs. An operand that nobody else holds gives its memory to an output: the pass then runs in place, as
+    /// `x += y` asks for, and touches a third less memory.
+    fn store(&self) -> Result<(SmallVec<[Buffer; 2]>, ())> {
         if self.outs.is_empty() {
             return Ok((SmallVec::new(), ()));
         }
         let (program, ins) = self.needed(None);
-        self.with_outputs(&program, &ins, |views, outs| crate::ops::backend().pointwise(&program, views, outs))
+        self.with_outputs(&program, &ins, true, |views, outs| crate::ops::backend().pointwise(&program, views, outs))
     }
     /// The part of the program that computes the outputs, and another register where one is given; and the operands that it loads.
-    fn needed(&self, other: Option<Reg>) -> (Program, SmallVec<[Data; 4]>) {
+    fn needed(&self, other: Option<Reg>) -> (Cow<'_, Program>, SmallVec<[&Data; 4]>) {
+        if self.whole && other.is_none() {
+            return (Cow::Borrowed(&self.program), self.ins.iter().collect());
+        }
         let (program, kept) = needed(&self.program, self.outs.iter().map(|(r, _)| *r).chain(other));
-        let ins = kept.iter().map(|&i| self.ins[i as usize].clone()).collect();
-        (program, ins)
+        (Cow::Owned(program), kept.iter().map(|&i| &self.ins[i as usize]).collect())
     }
-    /// Calls `f` with views of the operands and of new memory for the outputs; answers that memory.
+    /// Calls `f` with views of the operands and of the outputs' memory, which is new, or where it may be an operand's; answers that memory.
     #[allow(unsafe_code)]
     fn with_outputs<R>(
         &self,
         program: &Program,
-        ins: &[Data],
+        ins: &[&Data],
+        in_place: bool,
         f: impl FnOnce(&[View], &mut [ViewMut]) -> Result<R>,
-    ) -> Result<(SmallVec<[Buffer; 4]>, R)> {
-        let guards = super::Guards::lock(&[], ins)?;
-        let views = guards.views(ins)?;
+    ) -> Result<(SmallVec<[Buffer; 2]>, R)> {
+        let guards = super::Guards::lock(&[], ins.iter().copied())?;
         let dtype = |k: usize| program.dtypes[program.outs[k] as usize];
-        let mut buffers = SmallVec::<[Buffer; 4]>::new();
+        // The numbers of operands that give their memory.
+        let mut donors = SmallVec::<[Option<usize>; 2]>::new();
+        let mut buffers = SmallVec::<[Buffer; 2]>::new();
         for k in 0..self.outs.len() {
-            buffers.push(super::alloc(&self.layout, dtype(k))?);
+            let gives = |i: usize, d: &Data| {
+                in_place && d.dtype == dtype(k) && d.layout == self.layout && guards.is_only(i, d) && !donors.contains(&Some(i))
+            };
+            let donor = (0..ins.len()).find(|&i| gives(i, ins[i]));
+            buffers.push(if donor.is_some() { Buffer::none() } else { super::alloc(&self.layout, dtype(k))? });
+            donors.push(donor);
         }
         let result = {
-            let mut out_views = SmallVec::<[ViewMut; 4]>::new();
-            for (k, buffer) in buffers.iter().enumerate() {
-                // SAFETY: the buffer is new, so this view is the only access; the program writes every element before anyone reads one.
+            let views = guards.views(ins.iter().copied())?;
+            let mut out_views = SmallVec::<[ViewMut; 2]>::new();
+            for (k, (new, donor)) in buffers.iter().zip(&donors).enumerate() {
+                let buffer = donor.map_or(new, |i| guards.buffer(i));
+                // SAFETY: the buffer is new, or of a storage that only this operand knows, whose elements are those of the output: this
+                // view and that operand's are the only accesses. The program writes every element before anyone reads one.
                 out_views.push(unsafe { ViewMut::new(buffer, &self.layout, dtype(k))? });
             }
             f(&views, &mut out_views)?
         };
+        drop(guards);
+        for (buffer, donor) in buffers.iter_mut().zip(donors) {
+            if let Some(i) = donor {
+                *buffer = ins[i].storage.take();
+            }
+        }
         Ok((buffers, result))
     }
 }
@@ -293,8 +334,8 @@ pub(super) fn reduce(op: ReduceOp, x: &Data, dims: &[usize], layout: &Layout, dt
     let Some(Promise { region, reg }) = x.storage.promise() else { return Ok(None) };
     let is_cheap = {
         let body = region.body();
-        if body.layout != x.layout || body.program.dtype(reg) != x.dtype || !x.layout.is_contiguous() || body.state != State::Open
-        {
+        let fits = body.state == State::Open && body.layout == x.layout && body.program.dtype(reg) == x.dtype;
+        if !fits || !x.layout.is_contiguous() {
             return Ok(None);
         }
         needed(&body.program, std::iter::once(reg)).0.cost() <= CHEAP
@@ -306,7 +347,8 @@ pub(super) fn reduce(op: ReduceOp, x: &Data, dims: &[usize], layout: &Layout, dt
         let kept = work.outs.iter().position(|(_, s)| Arc::ptr_eq(s, &x.storage));
         let (program, ins) = work.needed(if kept.is_none() { Some(reg) } else { None });
         let operand = kept.map_or(Operand::Scratch, Operand::Kept);
-        work.with_outputs(&program, &ins, |views, outs| {
+        // What stays promised will have to be computed from the operands again.
+        work.with_outputs(&program, &ins, kept.is_some(), |views, outs| {
             let backend = crate::ops::backend();
             let mut done = false;
             let result = super::fresh(layout.clone(), dtype, |out| {
@@ -317,7 +359,7 @@ pub(super) fn reduce(op: ReduceOp, x: &Data, dims: &[usize], layout: &Layout, dt
                 return Ok(Some(result));
             }
             // The outputs must be written all the same; one that is only passing through has none.
-            let mut stored = program.clone();
+            let mut stored = program.as_ref().clone();
             stored.outs.truncate(outs.len());
             if !outs.is_empty() {
                 backend.pointwise(&stored, views, outs)?;
@@ -427,11 +469,7 @@ fn plan(program: &Program, ins: &[Data], layout: &Layout) -> Plan {
         }
     }
     let mut joined = joined.into_iter();
-    let Some(first) = joined.next() else {
-        let body =
-            Body { state: State::Open, layout: layout.clone(), program: Program::new(), ins: Vec::new(), outs: Vec::new() };
-        return Plan::Join(Arc::new(Region { body: Mutex::new(body) }));
-    };
+    let Some(first) = joined.next() else { return Plan::Join(Arc::new(Region::new(layout.clone()))) };
     joined.for_each(|other| merge(&first, &other));
     Plan::Join(first)
 }
@@ -451,6 +489,7 @@ fn load(region: &Arc<Region>, body: &mut Body, d: &Data) -> Reg {
 /// Moves all of `from` into `into`.
 fn merge(into: &Arc<Region>, from: &Arc<Region>) {
     let (mut to, mut from) = (into.body(), from.body());
+    to.single = false;
     let mut now: SmallVec<[Reg; MOST_INSTRUCTIONS]> = SmallVec::new();
     for (inst, &dtype) in from.program.insts.iter().zip(&from.program.dtypes) {
         let reg = match *inst {
@@ -473,6 +512,7 @@ fn merge(into: &Arc<Region>, from: &Arc<Region>) {
 /// Appends `program` to an open region that its deferred operands belong to.
 fn append(region: &Arc<Region>, program: &Program, ins: &[Data], layout: &Layout) -> SmallVec<[Data; 2]> {
     let body = &mut *region.body();
+    body.single = body.program.insts.is_empty();
     let mut now: SmallVec<[Reg; 8]> = SmallVec::new();
     for (inst, &dtype) in program.insts.iter().zip(&program.dtypes) {
         let reg = match *inst {
@@ -488,6 +528,9 @@ fn append(region: &Arc<Region>, program: &Program, ins: &[Data], layout: &Layout
         let (reg, dtype) = (now[r as usize], program.dtype(r));
         let part = Part { promise: Some(Promise { region: region.clone(), reg }), readers: Vec::new() };
         let storage = Storage::promised(part, layout.numel() * dtype.size());
+        if body.single {
+            body.program.out(reg);
+        }
         body.outs.push((reg, Arc::downgrade(&storage)));
         Data { storage, layout: layout.clone(), dtype, wrapped: false }
     });

@@ -93,6 +93,10 @@ impl Storage {
     fn fulfil(&self, buffer: Buffer) {
         self.guard_mut().buffer = buffer;
     }
+    /// Gives its memory away, where it is about to go.
+    fn take(&self) -> Buffer {
+        std::mem::replace(&mut self.guard_mut().buffer, Buffer::none())
+    }
     /// Makes its values be there, and where they are about to be overwritten, lets deferred ops read them first.
     #[inline]
     fn settle(&self, overwritten: bool) -> Result<()> {
@@ -224,15 +228,19 @@ struct Guards<'a> {
 }
 
 impl<'a> Guards<'a> {
-    fn lock(writes: &'a [Data], reads: &'a [Data]) -> Result<Guards<'a>> {
+    fn lock(
+        writes: &'a [Data],
+        reads: impl IntoIterator<Item = &'a Data, IntoIter: Clone>,
+    ) -> Result<Guards<'a>> {
+        let reads = reads.into_iter();
         for d in writes {
             d.storage.settle(true)?;
         }
-        for d in reads {
+        for d in reads.clone() {
             d.storage.settle(false)?;
         }
         // Writes come first: what is written and read is locked for writing.
-        let mut wanted: SmallVec<[(&'a Storage, usize); 8]> = SmallVec::with_capacity(writes.len() + reads.len());
+        let mut wanted: SmallVec<[(&'a Storage, usize); 8]> = SmallVec::new();
         wanted.extend(writes.iter().chain(reads).enumerate().map(|(i, d)| (&*d.storage, i)));
         wanted.sort_unstable_by_key(|&(s, i)| (s as *const Storage, i));
         let (mut locks, mut places) = (SmallVec::<[(usize, Guard<'a>); 4]>::new(), SmallVec::from_elem(0, wanted.len()));
@@ -250,11 +258,19 @@ impl<'a> Guards<'a> {
     fn buffer(&self, i: usize) -> &Buffer {
         self.locks[self.places[i]].1.buffer()
     }
+    /// Whether nobody but `d`, operand number `i`, knows its storage, or can come to know it, so that its memory may become another's.
+    fn is_only(&self, i: usize, d: &Data) -> bool {
+        let buffer = self.buffer(i);
+        let only = Arc::strong_count(&d.storage) == 1 && !d.storage.is_open() && !buffer.is_foreign();
+        // Those who held it before have read it for the last time: their letting go happened before what follows.
+        std::sync::atomic::fence(Acquire);
+        only && buffer.len() == d.layout.numel() * d.dtype.size()
+    }
     /// Views of the inputs.
     #[allow(unsafe_code)]
-    fn views<'b>(&'b self, reads: &'b [Data]) -> Result<SmallVec<[View<'b>; 4]>> {
-        let mut views = SmallVec::with_capacity(reads.len());
-        for (i, d) in reads.iter().enumerate() {
+    fn views<'b>(&'b self, reads: impl IntoIterator<Item = &'b Data>) -> Result<SmallVec<[View<'b>; 4]>> {
+        let mut views = SmallVec::new();
+        for (i, d) in reads.into_iter().enumerate() {
             // SAFETY: the storage is locked, for reading or by the very call that writes it; bools enter only through checked constructors.
             views.push(unsafe { View::new(self.buffer(self.writes + i), &d.layout, d.dtype) }?);
         }

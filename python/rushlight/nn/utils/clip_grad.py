@@ -5,6 +5,7 @@ import warnings
 
 import rushlight
 from rushlight import Tensor
+from rushlight.linalg import vector_norm
 
 __all__ = ["clip_grad_norm", "clip_grad_norm_", "clip_grad_value_", "clip_grads_with_norm_", "get_total_norm"]
 
@@ -24,8 +25,8 @@ def get_total_norm(tensors, norm_type=2.0, error_if_nonfinite=False, foreach=Non
     if not tensors:
         return rushlight.tensor(0.0)
     with rushlight.no_grad():
-        norms = [rushlight.norm(t.detach(), norm_type) for t in tensors]
-        total = rushlight.norm(rushlight.stack(norms), norm_type)
+        norms = [vector_norm(t, norm_type) for t in tensors]
+        total = vector_norm(rushlight.stack(norms), norm_type)
     if error_if_nonfinite and not math.isfinite(total.item()):
         raise RuntimeError(
             f"The total norm of order {norm_type} for gradients from `parameters` is non-finite, so it cannot be "
@@ -37,9 +38,13 @@ def get_total_norm(tensors, norm_type=2.0, error_if_nonfinite=False, foreach=Non
 
 def clip_grads_with_norm_(parameters, max_norm, total_norm, foreach=None):
     """Scales the gradients, in place, so that a norm of `total_norm` becomes `max_norm`, if it is larger."""
+    _scale(_grads(_tensors(parameters)), max_norm, total_norm)
+
+
+def _scale(grads, max_norm, total_norm):
     scale = (float(max_norm) / (total_norm + 1e-6)).clamp(max=1.0)
     with rushlight.no_grad():
-        for grad in _grads(_tensors(parameters)):
+        for grad in grads:
             grad.mul_(scale)
 
 
@@ -49,8 +54,9 @@ def clip_grad_norm_(parameters, max_norm, norm_type=2.0, error_if_nonfinite=Fals
     parameters = _tensors(parameters)
     if is_generator and not parameters:
         warnings.warn("`parameters` is an empty generator, no gradient clipping will occur.", stacklevel=2)
-    total = get_total_norm(_grads(parameters), norm_type, error_if_nonfinite, foreach)
-    clip_grads_with_norm_(parameters, max_norm, total, foreach)
+    grads = _grads(parameters)
+    total = get_total_norm(grads, norm_type, error_if_nonfinite, foreach)
+    _scale(grads, max_norm, total)
     return total
 
 

@@ -5,7 +5,8 @@ use std::sync::OnceLock;
 /// A tile kernel: reads `n` elements at each operand (unused ones may dangle) and writes `n` at the last pointer.
 ///
 /// # Safety
-/// Operands and result are valid for `n` elements of the types the kernel was made for, and the result overlaps no operand.
+/// Operands and result are valid for `n` elements of the types the kernel was made for, and the result overlaps no operand (of kernels
+/// made by [`super::onto`]: no other than the first, which it replaces).
 pub(crate) type Kernel = unsafe fn(*const u8, *const u8, *const u8, *mut u8, usize);
 
 /// A unary scalar function of a row, for operands of type `T`.
@@ -40,6 +41,12 @@ pub trait Isa: Sized + 'static {
     fn bin<F: Bin<Self, T>, T: Copy>() -> Kernel;
     #[doc(hidden)]
     fn tern<F: Tern<Self, T>, T: Copy>() -> Kernel;
+    /// As `un`, for a result that replaces the operand: that is read where the result goes.
+    #[doc(hidden)]
+    fn un_onto<F: Un<Self, T, Out = T>, T: Copy>() -> Kernel;
+    /// As `bin`, for a result that replaces the first operand.
+    #[doc(hidden)]
+    fn bin_onto<F: Bin<Self, T, Out = T>, T: Copy>() -> Kernel;
 }
 
 // The slices tell LLVM that the result aliases no operand; raw pointers would cost a run-time check or the vectorisation.
@@ -93,6 +100,26 @@ unsafe fn tern_loop<S, F: Tern<S, T>, T: Copy>(a: *const u8, b: *const u8, c: *c
     }
 }
 
+#[inline(always)]
+unsafe fn un_onto_loop<S, F: Un<S, T, Out = T>, T: Copy>(o: *mut u8, n: usize) {
+    // SAFETY: `Kernel`'s contract; the operand is the result's old value.
+    for x in unsafe { std::slice::from_raw_parts_mut(o.cast::<T>(), n) } {
+        *x = F::f(*x);
+    }
+}
+
+#[inline(always)]
+unsafe fn bin_onto_loop<S, F: Bin<S, T, Out = T>, T: Copy>(b: *const u8, o: *mut u8, n: usize) {
+    #[inline(always)]
+    fn go<S, F: Bin<S, T, Out = T>, T: Copy>(b: &[T], o: &mut [T]) {
+        for (x, y) in o.iter_mut().zip(b) {
+            *x = F::f(*x, *y);
+        }
+    }
+    // SAFETY: `Kernel`'s contract; the first operand is the result's old value.
+    unsafe { go::<S, F, T>(std::slice::from_raw_parts(b.cast(), n), std::slice::from_raw_parts_mut(o.cast(), n)) }
+}
+
 macro_rules! isa {
     ($(#[$doc:meta])* $name:ident, fma: $fma:expr, $(#[$feature:meta])?) => {
         $(#[$doc])*
@@ -121,6 +148,22 @@ macro_rules! isa {
                 unsafe fn k<F: Tern<$name, T>, T: Copy>(a: *const u8, b: *const u8, c: *const u8, o: *mut u8, n: usize) {
                     // SAFETY: the caller's.
                     unsafe { tern_loop::<$name, F, T>(a, b, c, o, n) }
+                }
+                k::<F, T>
+            }
+            fn un_onto<F: Un<Self, T, Out = T>, T: Copy>() -> Kernel {
+                $(#[$feature])?
+                unsafe fn k<F: Un<$name, T, Out = T>, T: Copy>(_: *const u8, _: *const u8, _: *const u8, o: *mut u8, n: usize) {
+                    // SAFETY: the caller's.
+                    unsafe { un_onto_loop::<$name, F, T>(o, n) }
+                }
+                k::<F, T>
+            }
+            fn bin_onto<F: Bin<Self, T, Out = T>, T: Copy>() -> Kernel {
+                $(#[$feature])?
+                unsafe fn k<F: Bin<$name, T, Out = T>, T: Copy>(_: *const u8, b: *const u8, _: *const u8, o: *mut u8, n: usize) {
+                    // SAFETY: the caller's.
+                    unsafe { bin_onto_loop::<$name, F, T>(b, o, n) }
                 }
                 k::<F, T>
             }

@@ -3,7 +3,7 @@
 use super::isa::{Bin, Isa, Kernel, Tern, Un, with_isa};
 use super::{Int, Real, double, elementary};
 use crate::scalar::{bin_table, tern_table, un_table};
-use crate::{BinOp, DType, Element, TernOp, UnOp, bf16, f16};
+use crate::{BinOp, DType, Element, Inst, Reg, TernOp, UnOp, bf16, f16};
 use std::marker::PhantomData;
 
 /// The `float` expression of row `M`.
@@ -306,6 +306,41 @@ pub(crate) fn bin(op: BinOp, dtype: DType) -> Option<Kernel> {
 /// As [`un`]; `dtype` is that of the second and third operands.
 pub(crate) fn tern(op: TernOp, dtype: DType) -> Option<Kernel> {
     avx512::tern(op, dtype.compute()).or_else(|| with_isa!(S => tern_rows::<S>(op, dtype)))
+}
+
+/// The kernel of an instruction of operands of `dtype` whose result replaces operand `replaced`, and the number of its other operand: for the
+/// most frequent instructions, which would otherwise write a result beside the operand and copy it.
+pub(crate) fn onto(inst: Inst, replaced: Reg, dtype: DType) -> Option<(Kernel, Reg)> {
+    fn row<S: Isa, T: Real>(inst: Inst, replaced: Reg) -> Option<(Kernel, Reg)> {
+        macro_rules! rows {
+            ($make:ident $module:ident $name:ident $op:expr, $other:expr; $($v:ident)*) => {
+                match $op {
+                    $($name::$v => Some((S::$make::<Float<$module::$v>, T>(), $other)),)*
+                    _ => None,
+                }
+            };
+        }
+        match inst {
+            Inst::Un(op, a) if a == replaced => rows!(un_onto un_rows UnOp op, a; Neg Abs Square Relu Sqrt Reciprocal),
+            Inst::Bin(op, a, b) if a == replaced && b != a => {
+                rows!(bin_onto bin_rows BinOp op, b; Add Sub Mul Div Max Min)
+            }
+            Inst::Bin(op, a, b) if b == replaced && b != a => rows!(bin_onto bin_rows BinOp op, a; Add Mul),
+            _ => None,
+        }
+    }
+    fn of<S: Isa>(inst: Inst, replaced: Reg, dtype: DType) -> Option<(Kernel, Reg)> {
+        match dtype {
+            DType::F32 => row::<S, f32>(inst, replaced),
+            DType::F64 => row::<S, f64>(inst, replaced),
+            _ => None,
+        }
+    }
+    #[cfg(target_arch = "x86_64")]
+    if super::isa::level() >= super::isa::Level::Avx512 {
+        return of::<super::isa::Avx512>(inst, replaced, dtype);
+    }
+    with_isa!(S => of::<S>(inst, replaced, dtype))
 }
 
 fn isa_free<F: Bin<super::isa::Baseline, f32>>() -> Kernel {

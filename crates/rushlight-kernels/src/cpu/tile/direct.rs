@@ -119,9 +119,12 @@ impl Target {
     }
 }
 
+/// Bytes of [`Scratch`]. Three of them leave room in L1 for what passes through.
+const SCRATCH: usize = 2 * SLOT;
+
 /// Scratch for the elements that operands and results have to be copied to.
 #[repr(C, align(64))]
-struct Scratch(MaybeUninit<[u8; SLOT]>);
+struct Scratch(MaybeUninit<[u8; SCRATCH]>);
 
 /// Where register `r` comes from, if no kernel has to run for it: numbers are converted here.
 #[inline]
@@ -156,7 +159,7 @@ impl Direct {
         let [out] = outs else { return None };
         let (last, before) = program.insts.split_last()?;
         let d = |r: Reg| program.dtypes[r as usize];
-        let (kernel, cost, regs, arity) = match *last {
+        let (mut kernel, cost, regs, arity) = match *last {
             Inst::Un(op, a) => (simd::un(op, d(a))?, op.cost(), [a; 3], 1),
             Inst::Cast(to, a) => (simd::cast(d(a), to), 3, [a; 3], 1),
             Inst::Bin(op, a, b) if !op.divides(d(a)) => (simd::bin(op, d(a))?, op.cost(), [a, b, b], 2),
@@ -172,7 +175,17 @@ impl Direct {
             dtypes[k] = d(regs[k]);
             args[k] = argument(program, ins, regs[k])?;
         }
-        let in_place = args[..arity].iter().any(|a| matches!(a, Arg::At(p) | Arg::Element(p) if *p == o));
+        let is_out = |a: &Arg| matches!(a, Arg::At(p) | Arg::Element(p) if *p == o);
+        let mut in_place = args[..arity].iter().any(is_out);
+        // One operand is the output: a kernel that replaces it needs no scratch.
+        if let Some(k) = (0..arity).find(|&k| is_out(&args[k]) && dtypes[k] == out.dtype)
+            && let Some((onto, other)) = simd::onto(*last, regs[k], out.dtype)
+            && let Some(other) = regs[..arity].iter().position(|&r| r == other)
+            && (arity == 1 || !is_out(&args[other]))
+        {
+            (kernel, in_place) = (onto, false);
+            (args, dtypes) = ([args[other]; 3], [dtypes[other], dtypes[other], dtypes[other], out.dtype]);
+        }
         let rounds = matches!(*last, Inst::Cast(..)) && dtypes[0].compute() == DType::F32 && dtypes[3].compute() == DType::F32;
         let halves = dtypes[..arity].iter().filter(|&&d| is_half(d)).count() + is_half(dtypes[3]) as usize;
         let grain = plan::grain(cost + 2 * (arity + 1) + halves);
@@ -208,7 +221,7 @@ impl Direct {
     fn tiled(&self, at: usize, n: usize) {
         let mut scratch = [const { Scratch(MaybeUninit::uninit()) }; 4];
         let slots = scratch.each_mut().map(|s| s.0.as_mut_ptr().cast::<u8>());
-        let tile = SLOT / self.dtypes[..self.arity].iter().fold(register_size(self.dtypes[3]), |m, d| m.max(register_size(*d)));
+        let tile = SCRATCH / self.dtypes[..self.arity].iter().fold(register_size(self.dtypes[3]), |m, d| m.max(register_size(*d)));
         for k in 0..self.arity {
             let (n, d) = (n.min(tile), self.dtypes[k]);
             // SAFETY: a slot holds a tile; an element's view has at least one.

@@ -174,21 +174,27 @@ impl<'a> Plan<'a> {
                     self.hoisted.push(Step::Const { value, dtype, reg: i as Reg, slot: slots.fresh() });
                 }
                 _ => {
-                    let (kernel, divisor) = kernel(program, inst)?;
+                    let (mut kernel, divisor) = kernel(program, inst)?;
+                    let operands = inst.operands();
+                    let arg = |k: usize| operands[k.min(operands.len() - 1)];
+                    let mut args = [arg(0), arg(1), arg(2)];
                     if let Some(reg) = divisor {
                         self.steps.push(Step::CheckDivisor { reg, dtype: program.dtypes[reg as usize] });
                     }
-                    let place = match self.direct_output(program, i, in_place) {
-                        Some(k) => Place::Out(k),
+                    let place = match self.direct_output(program, uses, i) {
+                        Some((k, onto)) => {
+                            if let Some((onto, other)) = onto {
+                                (kernel, args) = (onto, [other; 3]);
+                            }
+                            Place::Out(k)
+                        }
                         None => {
                             let slot = slots.take();
                             slot_of[i] = Some(slot);
                             Place::Slot(slot)
                         }
                     };
-                    let args = inst.operands();
-                    let arg = |k: usize| args[k.min(args.len() - 1)];
-                    self.steps.push(Step::Run { kernel, args: [arg(0), arg(1), arg(2)], reg: i as Reg, place });
+                    self.steps.push(Step::Run { kernel, args, reg: i as Reg, place });
                     if is_half(dtype) && uses.read[i] {
                         self.steps.push(Step::Round { reg: i as Reg, dtype });
                     }
@@ -202,7 +208,7 @@ impl<'a> Plan<'a> {
             }
         }
         for (k, &reg) in program.outs.iter().enumerate() {
-            if self.direct_output(program, reg as usize, in_place) == Some(k as u8) {
+            if self.direct_output(program, uses, reg as usize).is_some_and(|(direct, _)| direct == k as u8) {
                 continue;
             }
             let raw = (self.converts(program.dtypes[reg as usize]) && !self.is_dense(self.out(k as u8))).then(|| slots.raw());
@@ -212,13 +218,32 @@ impl<'a> Plan<'a> {
         Ok(())
     }
 
-    /// The output that instruction `i` may write at once.
-    fn direct_output(&self, program: &Program, i: usize, in_place: bool) -> Option<u8> {
-        if in_place || is_half(program.dtypes[i]) || matches!(program.insts[i], Inst::Load(_) | Inst::Const(_)) {
+    /// The output that instruction `i` may write at once; and where that replaces an operand of this very instruction, the kernel for it and
+    /// its other operand.
+    fn direct_output(&self, program: &Program, uses: &Uses, i: usize) -> Option<(u8, Option<(simd::Kernel, Reg)>)> {
+        if is_half(program.dtypes[i]) || matches!(program.insts[i], Inst::Load(_) | Inst::Const(_)) {
             return None;
         }
         let k = program.outs.iter().position(|&r| r as usize == i)?;
-        self.is_dense(self.inputs + k).then_some(k as u8)
+        let out = &self.geometry.operands[self.inputs + k];
+        if !self.is_dense(self.inputs + k) {
+            return None;
+        }
+        let mut onto = None;
+        for (l, inst) in program.insts.iter().enumerate() {
+            let &Inst::Load(input) = inst else { continue };
+            let x = &self.geometry.operands[input as usize];
+            // What has been copied to a slot is safe, and so is what nobody reads any more.
+            let is_borrowed = self.is_dense(input as usize) && uses.last[l] != usize::MAX;
+            if x.start != out.start || l < i && (!is_borrowed || uses.last[l] < i) {
+                continue;
+            }
+            if l > i || uses.last[l] > i || onto.is_some() || x.dtype != out.dtype {
+                return None;
+            }
+            onto = Some(simd::onto(program.insts[i], l as Reg, x.dtype)?);
+        }
+        Some((k as u8, onto))
     }
 
     /// Tenths of a nanosecond per element, roughly.
