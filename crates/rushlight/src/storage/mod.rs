@@ -228,10 +228,7 @@ struct Guards<'a> {
 }
 
 impl<'a> Guards<'a> {
-    fn lock(
-        writes: &'a [Data],
-        reads: impl IntoIterator<Item = &'a Data, IntoIter: Clone>,
-    ) -> Result<Guards<'a>> {
+    fn lock(writes: &'a [Data], reads: impl IntoIterator<Item = &'a Data, IntoIter: Clone>) -> Result<Guards<'a>> {
         let reads = reads.into_iter();
         for d in writes {
             d.storage.settle(true)?;

@@ -5,8 +5,8 @@ use std::sync::OnceLock;
 /// A tile kernel: reads `n` elements at each operand (unused ones may dangle) and writes `n` at the last pointer.
 ///
 /// # Safety
-/// Operands and result are valid for `n` elements of the types the kernel was made for, and the result overlaps no operand (of kernels
-/// made by [`super::onto`]: no other than the first, which it replaces).
+/// Operands and result are valid for `n` elements of the types the kernel was made for, and the result overlaps no operand. Kernels that
+/// [`super::special`] answers: their last operand may be one element, their first the result itself.
 pub(crate) type Kernel = unsafe fn(*const u8, *const u8, *const u8, *mut u8, usize);
 
 /// A unary scalar function of a row, for operands of type `T`.
@@ -47,6 +47,18 @@ pub trait Isa: Sized + 'static {
     /// As `bin`, for a result that replaces the first operand.
     #[doc(hidden)]
     fn bin_onto<F: Bin<Self, T, Out = T>, T: Copy>() -> Kernel;
+    /// As `bin`, for a second operand that is one element for all.
+    #[doc(hidden)]
+    fn bin_number<F: Bin<Self, T>, T: Copy>() -> Kernel;
+    /// As `bin_number` and `bin_onto` together.
+    #[doc(hidden)]
+    fn bin_number_onto<F: Bin<Self, T, Out = T>, T: Copy>() -> Kernel;
+    /// As `tern`, for a third operand that is one element for all.
+    #[doc(hidden)]
+    fn tern_number<F: Tern<Self, T, First = T>, T: Copy>() -> Kernel;
+    /// As `tern_number`, for a result that replaces the first operand.
+    #[doc(hidden)]
+    fn tern_number_onto<F: Tern<Self, T, First = T>, T: Copy>() -> Kernel;
 }
 
 // The slices tell LLVM that the result aliases no operand; raw pointers would cost a run-time check or the vectorisation.
@@ -120,6 +132,58 @@ unsafe fn bin_onto_loop<S, F: Bin<S, T, Out = T>, T: Copy>(b: *const u8, o: *mut
     unsafe { go::<S, F, T>(std::slice::from_raw_parts(b.cast(), n), std::slice::from_raw_parts_mut(o.cast(), n)) }
 }
 
+#[inline(always)]
+unsafe fn bin_number_loop<S, F: Bin<S, T>, T: Copy>(a: *const u8, b: *const u8, o: *mut u8, n: usize) {
+    #[inline(always)]
+    fn go<S, F: Bin<S, T>, T: Copy>(a: &[T], y: T, o: &mut [F::Out]) {
+        for (x, o) in a.iter().zip(o) {
+            *o = F::f(*x, y);
+        }
+    }
+    // SAFETY: `Kernel`'s contract, with one element at the second operand.
+    unsafe { go::<S, F, T>(std::slice::from_raw_parts(a.cast(), n), *b.cast(), std::slice::from_raw_parts_mut(o.cast(), n)) }
+}
+
+#[inline(always)]
+unsafe fn bin_number_onto_loop<S, F: Bin<S, T, Out = T>, T: Copy>(b: *const u8, o: *mut u8, n: usize) {
+    // SAFETY: `Kernel`'s contract, with one element at the second operand; the first is the result's old value.
+    let (y, o) = unsafe { (*b.cast::<T>(), std::slice::from_raw_parts_mut(o.cast::<T>(), n)) };
+    for x in o {
+        *x = F::f(*x, y);
+    }
+}
+
+#[inline(always)]
+unsafe fn tern_number_loop<S, F: Tern<S, T, First = T>, T: Copy>(a: *const u8, b: *const u8, c: *const u8, o: *mut u8, n: usize) {
+    #[inline(always)]
+    fn go<S, F: Tern<S, T, First = T>, T: Copy>(a: &[T], b: &[T], z: T, o: &mut [T]) {
+        for ((x, y), o) in a.iter().zip(b).zip(o) {
+            *o = F::f(*x, *y, z);
+        }
+    }
+    // SAFETY: `Kernel`'s contract, with one element at the third operand.
+    unsafe {
+        go::<S, F, T>(
+            std::slice::from_raw_parts(a.cast(), n),
+            std::slice::from_raw_parts(b.cast(), n),
+            *c.cast(),
+            std::slice::from_raw_parts_mut(o.cast(), n),
+        )
+    }
+}
+
+#[inline(always)]
+unsafe fn tern_number_onto_loop<S, F: Tern<S, T, First = T>, T: Copy>(b: *const u8, c: *const u8, o: *mut u8, n: usize) {
+    #[inline(always)]
+    fn go<S, F: Tern<S, T, First = T>, T: Copy>(b: &[T], z: T, o: &mut [T]) {
+        for (x, y) in o.iter_mut().zip(b) {
+            *x = F::f(*x, *y, z);
+        }
+    }
+    // SAFETY: `Kernel`'s contract, with one element at the third operand; the first is the result's old value.
+    unsafe { go::<S, F, T>(std::slice::from_raw_parts(b.cast(), n), *c.cast(), std::slice::from_raw_parts_mut(o.cast(), n)) }
+}
+
 macro_rules! isa {
     ($(#[$doc:meta])* $name:ident, fma: $fma:expr, $(#[$feature:meta])?) => {
         $(#[$doc])*
@@ -164,6 +228,38 @@ macro_rules! isa {
                 unsafe fn k<F: Bin<$name, T, Out = T>, T: Copy>(_: *const u8, b: *const u8, _: *const u8, o: *mut u8, n: usize) {
                     // SAFETY: the caller's.
                     unsafe { bin_onto_loop::<$name, F, T>(b, o, n) }
+                }
+                k::<F, T>
+            }
+            fn bin_number<F: Bin<Self, T>, T: Copy>() -> Kernel {
+                $(#[$feature])?
+                unsafe fn k<F: Bin<$name, T>, T: Copy>(a: *const u8, b: *const u8, _: *const u8, o: *mut u8, n: usize) {
+                    // SAFETY: the caller's.
+                    unsafe { bin_number_loop::<$name, F, T>(a, b, o, n) }
+                }
+                k::<F, T>
+            }
+            fn bin_number_onto<F: Bin<Self, T, Out = T>, T: Copy>() -> Kernel {
+                $(#[$feature])?
+                unsafe fn k<F: Bin<$name, T, Out = T>, T: Copy>(_: *const u8, b: *const u8, _: *const u8, o: *mut u8, n: usize) {
+                    // SAFETY: the caller's.
+                    unsafe { bin_number_onto_loop::<$name, F, T>(b, o, n) }
+                }
+                k::<F, T>
+            }
+            fn tern_number<F: Tern<Self, T, First = T>, T: Copy>() -> Kernel {
+                $(#[$feature])?
+                unsafe fn k<F: Tern<$name, T, First = T>, T: Copy>(a: *const u8, b: *const u8, c: *const u8, o: *mut u8, n: usize) {
+                    // SAFETY: the caller's.
+                    unsafe { tern_number_loop::<$name, F, T>(a, b, c, o, n) }
+                }
+                k::<F, T>
+            }
+            fn tern_number_onto<F: Tern<Self, T, First = T>, T: Copy>() -> Kernel {
+                $(#[$feature])?
+                unsafe fn k<F: Tern<$name, T, First = T>, T: Copy>(_: *const u8, b: *const u8, c: *const u8, o: *mut u8, n: usize) {
+                    // SAFETY: the caller's.
+                    unsafe { tern_number_onto_loop::<$name, F, T>(b, c, o, n) }
                 }
                 k::<F, T>
             }

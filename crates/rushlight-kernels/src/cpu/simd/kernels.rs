@@ -308,39 +308,132 @@ pub(crate) fn tern(op: TernOp, dtype: DType) -> Option<Kernel> {
     avx512::tern(op, dtype.compute()).or_else(|| with_isa!(S => tern_rows::<S>(op, dtype)))
 }
 
-/// The kernel of an instruction of operands of `dtype` whose result replaces operand `replaced`, and the number of its other operand: for the
-/// most frequent instructions, which would otherwise write a result beside the operand and copy it.
-pub(crate) fn onto(inst: Inst, replaced: Reg, dtype: DType) -> Option<(Kernel, Reg)> {
-    fn row<S: Isa, T: Real>(inst: Inst, replaced: Reg) -> Option<(Kernel, Reg)> {
-        macro_rules! rows {
-            ($make:ident $module:ident $name:ident $op:expr, $other:expr; $($v:ident)*) => {
-                match $op {
-                    $($name::$v => Some((S::$make::<Float<$module::$v>, T>(), $other)),)*
-                    _ => None,
-                }
-            };
-        }
-        match inst {
-            Inst::Un(op, a) if a == replaced => rows!(un_onto un_rows UnOp op, a; Neg Abs Square Relu Sqrt Reciprocal),
-            Inst::Bin(op, a, b) if a == replaced && b != a => {
-                rows!(bin_onto bin_rows BinOp op, b; Add Sub Mul Div Max Min)
-            }
-            Inst::Bin(op, a, b) if b == replaced && b != a => rows!(bin_onto bin_rows BinOp op, a; Add Mul),
-            _ => None,
+/// How the operands of a frequent instruction lie, where a kernel of its own spares a copy.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// The first operand is replaced by the result.
+    Onto,
+    /// The second is one element for all.
+    Number,
+    /// Both.
+    NumberOnto,
+    /// The first is one element for all, which the kernel takes as its second operand.
+    FromNumber,
+}
+
+/// The kernel of an instruction on operands of `dtype`, one of which its result replaces, or is one element for all (`is_number`), and
+/// the operands that it takes; `None` where only the general kernel serves.
+pub(crate) fn special(
+    inst: Inst,
+    dtype: DType,
+    replaced: Option<Reg>,
+    is_number: impl Fn(Reg) -> bool,
+) -> Option<(Kernel, [Reg; 2])> {
+    let (op, [a, b]) = match inst {
+        Inst::Un(op, a) if replaced == Some(a) => return Some((un_onto(op, dtype)?, [a, a])),
+        Inst::Bin(op, a, b) if a != b => (op, [a, b]),
+        _ => return None,
+    };
+    let commutes = matches!(op, BinOp::Add | BinOp::Mul);
+    // Numbers and what is replaced where the kernels want them.
+    let [a, b] = if commutes && (is_number(a) || replaced == Some(b)) { [b, a] } else { [a, b] };
+    let (form, operands) = match (is_number(a), is_number(b)) {
+        (false, false) if replaced == Some(a) => (Form::Onto, [a, b]),
+        (false, true) if replaced == Some(a) => (Form::NumberOnto, [a, b]),
+        (false, true) if replaced.is_none() => (Form::Number, [a, b]),
+        (true, false) if replaced.is_none() => (Form::FromNumber, [b, a]),
+        _ => return None,
+    };
+    Some((with_widest(dtype, Row { op, form })?, operands))
+}
+
+/// The kernel of `a + b * c` for a number c, rounded twice as the two instructions do; where `onto`, the result replaces a.
+pub(crate) fn scaled_sum(dtype: DType, onto: bool) -> Option<Kernel> {
+    struct Scaled(bool);
+    impl Choice for Scaled {
+        fn kernel<S: Isa, T: Real>(&self) -> Option<Kernel> {
+            Some(if self.0 { S::tern_number_onto::<ScaledSum, T>() } else { S::tern_number::<ScaledSum, T>() })
         }
     }
-    fn of<S: Isa>(inst: Inst, replaced: Reg, dtype: DType) -> Option<(Kernel, Reg)> {
+    with_widest(dtype, Scaled(onto))
+}
+
+struct ScaledSum;
+impl<S: Isa, T: Real> Tern<S, T> for ScaledSum {
+    type First = T;
+    #[inline(always)]
+    fn f(a: T, b: T, c: T) -> T {
+        a + b * c
+    }
+}
+
+/// A kernel to be chosen once the instruction set and the type are known.
+trait Choice {
+    fn kernel<S: Isa, T: Real>(&self) -> Option<Kernel>;
+}
+
+/// For f32 and f64, which are held as they are.
+fn with_widest(dtype: DType, choice: impl Choice) -> Option<Kernel> {
+    fn of<S: Isa>(dtype: DType, choice: impl Choice) -> Option<Kernel> {
         match dtype {
-            DType::F32 => row::<S, f32>(inst, replaced),
-            DType::F64 => row::<S, f64>(inst, replaced),
+            DType::F32 => choice.kernel::<S, f32>(),
+            DType::F64 => choice.kernel::<S, f64>(),
             _ => None,
         }
     }
     #[cfg(target_arch = "x86_64")]
     if super::isa::level() >= super::isa::Level::Avx512 {
-        return of::<super::isa::Avx512>(inst, replaced, dtype);
+        return of::<super::isa::Avx512>(dtype, choice);
     }
-    with_isa!(S => of::<S>(inst, replaced, dtype))
+    with_isa!(S => of::<S>(dtype, choice))
+}
+
+macro_rules! rows {
+    ($make:ident $module:ident $name:ident $op:expr; $($v:ident)*) => {
+        match $op {
+            $($name::$v => Some(S::$make::<Float<$module::$v>, T>()),)*
+            _ => None,
+        }
+    };
+}
+
+struct Row {
+    op: BinOp,
+    form: Form,
+}
+impl Choice for Row {
+    fn kernel<S: Isa, T: Real>(&self) -> Option<Kernel> {
+        match self.form {
+            Form::Onto => rows!(bin_onto bin_rows BinOp self.op; Add Sub Mul Div Max Min),
+            Form::NumberOnto => rows!(bin_number_onto bin_rows BinOp self.op; Add Sub Mul Div Max Min),
+            Form::Number => rows!(bin_number bin_rows BinOp self.op; Add Sub Mul Div Max Min Eq Ne Lt Le Gt Ge),
+            Form::FromNumber => match self.op {
+                BinOp::Sub => Some(S::bin_number::<Reversed<Float<bin_rows::Sub>>, T>()),
+                BinOp::Div => Some(S::bin_number::<Reversed<Float<bin_rows::Div>>, T>()),
+                _ => None,
+            },
+        }
+    }
+}
+
+/// `f` with its operands in the other order.
+struct Reversed<F>(PhantomData<F>);
+impl<S, T: Copy, F: Bin<S, T>> Bin<S, T> for Reversed<F> {
+    type Out = F::Out;
+    #[inline(always)]
+    fn f(a: T, b: T) -> F::Out {
+        F::f(b, a)
+    }
+}
+
+fn un_onto(op: UnOp, dtype: DType) -> Option<Kernel> {
+    struct Row(UnOp);
+    impl Choice for Row {
+        fn kernel<S: Isa, T: Real>(&self) -> Option<Kernel> {
+            rows!(un_onto un_rows UnOp self.0; Neg Abs Square Relu Sqrt Reciprocal)
+        }
+    }
+    with_widest(dtype, Row(op))
 }
 
 fn isa_free<F: Bin<super::isa::Baseline, f32>>() -> Kernel {

@@ -27,6 +27,6 @@ pub(crate) use convert::{cast, from_half, round_half, to_half};
 pub use int::Int;
 pub(crate) use isa::Kernel;
 pub use isa::{Isa, Level, level};
-pub(crate) use kernels::{bin, onto, tern, un};
+pub(crate) use kernels::{bin, scaled_sum, special, tern, un};
 pub use real::Real;
 pub(crate) use transpose::transpose;

@@ -19,6 +19,10 @@ enum Arg {
     Value(Scalar),
 }
 
+/// The bytes of an element.
+#[repr(align(8))]
+struct Number([u8; 8]);
+
 /// A kernel with its operands.
 pub(super) struct Direct {
     kernel: simd::Kernel,
@@ -30,6 +34,9 @@ pub(super) struct Direct {
     arity: usize,
     out: *mut u8,
     in_place: bool,
+    /// The kernel reads a single element where there is one.
+    takes_numbers: bool,
+    number: Number,
     grain: usize,
 }
 
@@ -177,19 +184,31 @@ impl Direct {
         }
         let is_out = |a: &Arg| matches!(a, Arg::At(p) | Arg::Element(p) if *p == o);
         let mut in_place = args[..arity].iter().any(is_out);
-        // One operand is the output: a kernel that replaces it needs no scratch.
-        if let Some(k) = (0..arity).find(|&k| is_out(&args[k]) && dtypes[k] == out.dtype)
-            && let Some((onto, other)) = simd::onto(*last, regs[k], out.dtype)
-            && let Some(other) = regs[..arity].iter().position(|&r| r == other)
-            && (arity == 1 || !is_out(&args[other]))
+        // A kernel that replaces an operand, or takes a number as it is, needs no scratch.
+        let same = dtypes[..arity].iter().all(|&d| d == dtypes[0]) && !is_half(dtypes[0]);
+        let is_number = |r: Reg| (0..arity).any(|k| regs[k] == r && !matches!(args[k], Arg::At(_)));
+        let replaced = (0..arity).find(|&k| is_out(&args[k])).filter(|_| dtypes[0] == out.dtype);
+        let once = (0..arity).filter(|&k| is_out(&args[k])).count() < 2;
+        let mut takes_numbers = false;
+        if same
+            && once
+            && (replaced.is_some() || (0..arity).any(|k| is_number(regs[k])))
+            && replaced.is_none_or(|k| matches!(args[k], Arg::At(_)))
+            && let Some((special, [a, b])) = simd::special(*last, dtypes[0], replaced.map(|k| regs[k]), is_number)
         {
-            (kernel, in_place) = (onto, false);
-            (args, dtypes) = ([args[other]; 3], [dtypes[other], dtypes[other], dtypes[other], out.dtype]);
+            let arg = |r: Reg| args[regs.iter().position(|&x| x == r).expect("an operand of the instruction")];
+            (kernel, args, in_place, takes_numbers) = (special, [arg(a), arg(b), arg(b)], false, true);
         }
         let rounds = matches!(*last, Inst::Cast(..)) && dtypes[0].compute() == DType::F32 && dtypes[3].compute() == DType::F32;
         let halves = dtypes[..arity].iter().filter(|&&d| is_half(d)).count() + is_half(dtypes[3]) as usize;
         let grain = plan::grain(cost + 2 * (arity + 1) + halves);
-        Some(Direct { kernel, rounds, args, dtypes, arity, out: o, in_place, grain })
+        // A number as the kernel finds it.
+        let mut number = [0; 8];
+        if let (true, Arg::Value(v)) = (takes_numbers, args[1]) {
+            // SAFETY: no element is larger.
+            unsafe { strided::splat_scalar(v, dtypes[0], number.as_mut_ptr(), 1) };
+        }
+        Some(Direct { kernel, rounds, args, dtypes, arity, out: o, in_place, takes_numbers, number: Number(number), grain })
     }
 
     pub(super) fn run(&self, numel: usize) {
@@ -203,10 +222,12 @@ impl Direct {
     /// `n` elements from number `at` on.
     fn part(&self, at: usize, n: usize) {
         let halves = self.dtypes[..self.arity].iter().any(|&d| is_half(d)) || is_half(self.dtypes[3]);
-        if !halves && !self.in_place && self.args[..self.arity].iter().all(|a| matches!(a, Arg::At(_))) {
+        let fits = self.takes_numbers || self.args[..self.arity].iter().all(|a| matches!(a, Arg::At(_)));
+        if !halves && !self.in_place && fits {
             let x = |k: usize| match self.args[k] {
                 Arg::At(p) => p.wrapping_add(at * self.dtypes[k].size()),
-                _ => self.out,
+                Arg::Element(p) => p,
+                Arg::Value(_) => self.number.0.as_ptr().cast_mut(),
             };
             let out = self.out.wrapping_add(at * self.dtypes[3].size());
             // SAFETY: contiguous views of the kernel's dtypes that hold these elements; the output overlaps no input.
@@ -221,7 +242,8 @@ impl Direct {
     fn tiled(&self, at: usize, n: usize) {
         let mut scratch = [const { Scratch(MaybeUninit::uninit()) }; 4];
         let slots = scratch.each_mut().map(|s| s.0.as_mut_ptr().cast::<u8>());
-        let tile = SCRATCH / self.dtypes[..self.arity].iter().fold(register_size(self.dtypes[3]), |m, d| m.max(register_size(*d)));
+        let tile =
+            SCRATCH / self.dtypes[..self.arity].iter().fold(register_size(self.dtypes[3]), |m, d| m.max(register_size(*d)));
         for k in 0..self.arity {
             let (n, d) = (n.min(tile), self.dtypes[k]);
             // SAFETY: a slot holds a tile; an element's view has at least one.

@@ -101,6 +101,24 @@ impl Geometry {
         Geometry { dims, operands, numel, tile, tiling, tiles }
     }
 
+    /// Whether each tile of operand `o` is one element.
+    pub(super) fn is_number(&self, o: usize) -> bool {
+        let strides = &self.operands[o].strides;
+        match self.tiling {
+            Tiling::Parts(_) => strides[strides.len() - 1] == 0,
+            _ => strides.iter().all(|&s| s == 0),
+        }
+    }
+
+    /// Makes tiles longer, where no register limits them.
+    pub(super) fn enlarge(&mut self) {
+        if let Tiling::Parts(parts) = self.tiling {
+            let rows = self.tiles / parts;
+            let (tile, parts) = self::parts(self.width(), LONG);
+            (self.tile, self.tiling, self.tiles) = (tile, Tiling::Parts(parts), rows * parts);
+        }
+    }
+
     fn width(&self) -> usize {
         self.dims[self.dims.len() - 1]
     }
@@ -139,7 +157,12 @@ impl Geometry {
         // Along the outer dimensions except `skip`, then along the others.
         let along = |mut row: usize, skip: usize| {
             let mut at = 0;
-            for d in (0..inner).rev().filter(|&d| d != skip) {
+            // Divisions are slow, and most walks have one outer dimension.
+            let first = usize::from(skip == 0);
+            for d in (first..inner).rev().filter(|&d| d != skip) {
+                if d == first {
+                    return at + row as isize * x.strides[d];
+                }
                 at += (row % self.dims[d]) as isize * x.strides[d];
                 row /= self.dims[d];
             }
@@ -150,6 +173,8 @@ impl Geometry {
                 let b = self.block(t, dim, sizes, counts);
                 along(b.outer, dim) + b.begin[0] as isize * x.strides[dim] + b.begin[1] as isize * x.strides[inner]
             }
+            Tiling::Parts(1) => along(t, inner),
+            Tiling::Parts(_) if inner == 0 => (t * self.tile) as isize * x.strides[inner],
             Tiling::Parts(p) => along(t / p, inner) + (t % p * self.tile) as isize * x.strides[inner],
             Tiling::Rows if x.access == Access::Linear => (t * self.tile) as isize,
             Tiling::Rows => along(self.row(t), inner),
@@ -198,6 +223,15 @@ impl Geometry {
     }
 }
 
+/// Elements of a tile that needs no scratch: a call costs little against it, and parts of a piece of work stay many.
+const LONG: usize = 1 << 13;
+
+/// The length of a row's parts, which is much the same, in whole vectors, and at most `limit`; and their number.
+fn parts(width: usize, limit: usize) -> (usize, usize) {
+    let tile = width.div_ceil(width.div_ceil(limit)).next_multiple_of(16).min(limit);
+    (tile, width.div_ceil(tile))
+}
+
 /// Elements per tile, how tiles are made, and their number.
 fn tiling(dims: &[usize], strides: &[Strides], limit: usize) -> (usize, Tiling, usize) {
     let inner = dims.len() - 1;
@@ -210,9 +244,7 @@ fn tiling(dims: &[usize], strides: &[Strides], limit: usize) -> (usize, Tiling, 
         return (sizes[0] * sizes[1], Tiling::Blocks { dim, sizes, counts }, rows / dims[dim] * counts[0] * counts[1]);
     }
     if inner == 0 || width * 2 > limit {
-        // Parts of equal length, in whole vectors.
-        let tile = width.div_ceil(width.div_ceil(limit)).next_multiple_of(16).min(limit);
-        let per_row = width.div_ceil(tile);
+        let (tile, per_row) = parts(width, limit);
         (tile, Tiling::Parts(per_row), rows * per_row)
     } else {
         let tile = limit / width * width;

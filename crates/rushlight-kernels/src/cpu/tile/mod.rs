@@ -175,9 +175,9 @@ impl Worker<'_> {
             // SAFETY: as for `tile`; tile 0 stands for all.
             unsafe {
                 match *step {
-                    Step::Const { value, dtype, reg, slot } => {
+                    Step::Const { value, dtype, reg, slot, is_number } => {
                         self.regs[reg as usize] = self.slot(slot);
-                        strided::splat_scalar(value, dtype, self.slot(slot), n);
+                        strided::splat_scalar(value, dtype, self.slot(slot), if is_number { 1 } else { n });
                     }
                     Step::Load { input, reg, slot, raw } => self.load(input, reg, slot, raw, 0, n),
                     _ => unreachable!("only constants and loads are hoisted"),

@@ -21,8 +21,8 @@ pub(super) enum Place {
 pub(super) enum Step {
     /// Brings an input's tile to `slot`, or points into the buffer where there is no slot. Strided halves pass through `raw`.
     Load { input: u8, reg: Reg, slot: Option<u16>, raw: Option<u16> },
-    /// Fills a register.
-    Const { value: Scalar, dtype: DType, reg: Reg, slot: u16 },
+    /// Fills a register, or its first element where it is only read as a number.
+    Const { value: Scalar, dtype: DType, reg: Reg, slot: u16, is_number: bool },
     /// Runs an instruction.
     Run { kernel: simd::Kernel, args: [Reg; 3], reg: Reg, place: Place },
     /// Rounds a register to the half type it stands for.
@@ -65,6 +65,8 @@ struct Slots {
     free: SmallVec<[u16; 16]>,
     count: u16,
     raw: Option<u16>,
+    /// Those that hold a single element.
+    numbers: u16,
 }
 
 impl Slots {
@@ -72,6 +74,11 @@ impl Slots {
     fn fresh(&mut self) -> u16 {
         self.count += 1;
         self.count - 1
+    }
+    /// One for a single element.
+    fn number(&mut self) -> u16 {
+        self.numbers += 1;
+        self.fresh()
     }
     /// One that may have been another register's, earlier in the tile.
     fn take(&mut self) -> u16 {
@@ -91,12 +98,20 @@ struct Uses {
     last: SmallVec<[usize; 16]>,
     /// Whether an instruction reads it.
     read: SmallVec<[bool; 16]>,
+    /// Sums `a + b * c` for a number c: the product has no register of its own.
+    scaled: SmallVec<[Option<[Reg; 3]>; 16]>,
+    /// Products that sums compute.
+    absorbed: SmallVec<[bool; 16]>,
+    /// One element for all of a tile, and all who read it take it as that.
+    number: SmallVec<[bool; 16]>,
 }
 
 impl Uses {
-    fn new(program: &Program) -> Uses {
+    fn new(program: &Program, geometry: &Geometry) -> Uses {
         let n = program.insts.len();
-        let mut uses = Uses { last: SmallVec::from_elem(0, n), read: SmallVec::from_elem(false, n) };
+        let falses = || SmallVec::from_elem(false, n);
+        let (last, scaled) = (SmallVec::from_elem(0, n), SmallVec::from_elem(None, n));
+        let mut uses = Uses { last, read: falses(), scaled, absorbed: falses(), number: falses() };
         for (i, inst) in program.insts.iter().enumerate() {
             for r in inst.operands() {
                 uses.last[r as usize] = i;
@@ -107,7 +122,65 @@ impl Uses {
         for &r in &program.outs {
             uses.last[r as usize] = usize::MAX;
         }
+        uses.find_numbers(program, geometry);
         uses
+    }
+
+    /// Finds what may stay a single element, and the sums that scale an operand by one.
+    fn find_numbers(&mut self, program: &Program, geometry: &Geometry) {
+        let could_be: SmallVec<[bool; 16]> = (program.insts.iter().zip(&program.dtypes).zip(&self.last))
+            .map(|((inst, dtype), &last)| match *inst {
+                Inst::Const(_) => last != usize::MAX && matches!(dtype, DType::F32 | DType::F64),
+                Inst::Load(k) => last != usize::MAX && matches!(dtype, DType::F32 | DType::F64) && geometry.is_number(k as usize),
+                _ => false,
+            })
+            .collect();
+        if !could_be.contains(&true) {
+            return;
+        }
+        let mut readers: SmallVec<[u8; 16]> = SmallVec::from_elem(0, program.insts.len());
+        for r in program.insts.iter().flat_map(|inst| inst.operands()) {
+            readers[r as usize] = readers[r as usize].saturating_add(1);
+        }
+        // A product that only a sum reads.
+        let product = |m: Reg| match program.insts[m as usize] {
+            Inst::Bin(BinOp::Mul, b, c) if readers[m as usize] == 1 && self.last[m as usize] != usize::MAX => {
+                match (could_be[b as usize], could_be[c as usize]) {
+                    (false, true) => Some([b, c]),
+                    (true, false) => Some([c, b]),
+                    _ => None,
+                }
+            }
+            _ => None,
+        };
+        let mut sums: SmallVec<[(usize, Reg, [Reg; 3]); 4]> = SmallVec::new();
+        for (i, inst) in program.insts.iter().enumerate() {
+            let Inst::Bin(BinOp::Add, p, q) = *inst else { continue };
+            let found = [(p, q), (q, p)].into_iter().find_map(|(a, m)| Some((a, m, product(m)?)));
+            if let Some((a, m, [b, c])) = found.filter(|(a, m, _)| a != m && !could_be[*a as usize]) {
+                sums.push((i, m, [a, b, c]));
+            }
+        }
+        for (i, m, [a, b, c]) in sums {
+            // One whose other operand is a product of this kind too keeps that one as it is.
+            if simd::scaled_sum(program.dtypes[i], false).is_none() || self.absorbed[a as usize] {
+                continue;
+            }
+            self.scaled[i] = Some([a, b, c]);
+            self.absorbed[m as usize] = true;
+            self.last[b as usize] = self.last[b as usize].max(i);
+            self.last[c as usize] = self.last[c as usize].max(i);
+        }
+        self.number = could_be.clone();
+        for (i, inst) in program.insts.iter().enumerate().filter(|(i, _)| !self.absorbed[*i] && self.scaled[*i].is_none()) {
+            for r in inst.operands().into_iter().filter(|&r| could_be[r as usize]) {
+                let dtype = program.dtypes[r as usize];
+                let alone = inst.operands().iter().filter(|&&r| could_be[r as usize]).count() == 1;
+                if !alone || simd::special(program.insts[i], dtype, None, |q| q == r).is_none() {
+                    self.number[r as usize] = false;
+                }
+            }
+        }
     }
 }
 
@@ -126,7 +199,10 @@ impl<'a> Plan<'a> {
         };
         let (ins, outs) = plan.geometry.operands.split_at(ins.len());
         let in_place = ins.iter().any(|x| outs.iter().any(|o| o.start == x.start));
-        plan.lay_out(program, &Uses::new(program), in_place)?;
+        let uses = Uses::new(program, &plan.geometry);
+        if plan.lay_out(program, &uses, in_place)? {
+            plan.geometry.enlarge();
+        }
         plan.grain = grain(plan.cost(program));
         Ok(plan)
     }
@@ -149,7 +225,8 @@ impl<'a> Plan<'a> {
         matches!(self.access(operand), Access::Linear | Access::Row)
     }
 
-    fn lay_out(&mut self, program: &Program, uses: &Uses, in_place: bool) -> Result<()> {
+    /// Whether no register needs a tile of scratch.
+    fn lay_out(&mut self, program: &Program, uses: &Uses, in_place: bool) -> Result<bool> {
         let mut slots = Slots::default();
         let mut slot_of: SmallVec<[Option<u16>; 16]> = SmallVec::from_elem(None, program.insts.len());
         for (i, inst) in program.insts.iter().enumerate() {
@@ -160,7 +237,7 @@ impl<'a> Plan<'a> {
                     // A borrowed input must not be overwritten by another output before it is stored.
                     let borrow =
                         self.is_dense(input as usize) && !self.converts(dtype) && !(in_place && uses.last[i] == usize::MAX);
-                    let slot = (!borrow).then(|| if hoisted { slots.fresh() } else { slots.take() });
+                    let slot = (!borrow && !uses.number[i]).then(|| if hoisted { slots.fresh() } else { slots.take() });
                     let raw = (self.converts(dtype) && !self.is_dense(input as usize)).then(|| slots.raw());
                     let step = Step::Load { input, reg: i as Reg, slot, raw };
                     if hoisted {
@@ -171,27 +248,30 @@ impl<'a> Plan<'a> {
                     }
                 }
                 Inst::Const(value) => {
-                    self.hoisted.push(Step::Const { value, dtype, reg: i as Reg, slot: slots.fresh() });
+                    let is_number = uses.number[i];
+                    let slot = if is_number { slots.number() } else { slots.fresh() };
+                    self.hoisted.push(Step::Const { value, dtype, reg: i as Reg, slot, is_number });
                 }
+                _ if uses.absorbed[i] => continue,
                 _ => {
-                    let (mut kernel, divisor) = kernel(program, inst)?;
-                    let operands = inst.operands();
-                    let arg = |k: usize| operands[k.min(operands.len() - 1)];
-                    let mut args = [arg(0), arg(1), arg(2)];
-                    if let Some(reg) = divisor {
-                        self.steps.push(Step::CheckDivisor { reg, dtype: program.dtypes[reg as usize] });
-                    }
-                    let place = match self.direct_output(program, uses, i) {
-                        Some((k, onto)) => {
-                            if let Some((onto, other)) = onto {
-                                (kernel, args) = (onto, [other; 3]);
-                            }
-                            Place::Out(k)
-                        }
+                    let (place, special) = match self.direct_output(program, uses, i) {
+                        Some((k, special)) => (Place::Out(k), special),
                         None => {
                             let slot = slots.take();
                             slot_of[i] = Some(slot);
-                            Place::Slot(slot)
+                            (Place::Slot(slot), special(program, uses, i, None))
+                        }
+                    };
+                    let (kernel, args) = match special {
+                        Some(special) => special,
+                        None => {
+                            let (kernel, divisor) = kernel(program, inst)?;
+                            if let Some(reg) = divisor {
+                                self.steps.push(Step::CheckDivisor { reg, dtype: program.dtypes[reg as usize] });
+                            }
+                            let operands = inst.operands();
+                            let arg = |k: usize| operands[k.min(operands.len() - 1)];
+                            (kernel, [arg(0), arg(1), arg(2)])
                         }
                     };
                     self.steps.push(Step::Run { kernel, args, reg: i as Reg, place });
@@ -201,7 +281,8 @@ impl<'a> Plan<'a> {
                 }
             }
             // Only now may the operands' slots be given out again: a result never overlaps its operands.
-            for r in inst.operands() {
+            let scaled = uses.scaled[i].into_iter().flatten();
+            for r in inst.operands().into_iter().chain(scaled) {
                 if uses.last[r as usize] == i {
                     slots.free.extend(slot_of[r as usize].take());
                 }
@@ -215,12 +296,11 @@ impl<'a> Plan<'a> {
             self.steps.push(Step::Store { out: k as u8, reg, raw });
         }
         self.slots = slots.count as usize;
-        Ok(())
+        Ok(slots.count == slots.numbers)
     }
 
-    /// The output that instruction `i` may write at once; and where that replaces an operand of this very instruction, the kernel for it and
-    /// its other operand.
-    fn direct_output(&self, program: &Program, uses: &Uses, i: usize) -> Option<(u8, Option<(simd::Kernel, Reg)>)> {
+    /// The output that instruction `i` may write at once, and the kernel for that where the general one would not do.
+    fn direct_output(&self, program: &Program, uses: &Uses, i: usize) -> Option<(u8, Option<Special>)> {
         if is_half(program.dtypes[i]) || matches!(program.insts[i], Inst::Load(_) | Inst::Const(_)) {
             return None;
         }
@@ -229,21 +309,22 @@ impl<'a> Plan<'a> {
         if !self.is_dense(self.inputs + k) {
             return None;
         }
-        let mut onto = None;
+        let mut replaced = None;
         for (l, inst) in program.insts.iter().enumerate() {
             let &Inst::Load(input) = inst else { continue };
             let x = &self.geometry.operands[input as usize];
             // What has been copied to a slot is safe, and so is what nobody reads any more.
-            let is_borrowed = self.is_dense(input as usize) && uses.last[l] != usize::MAX;
+            let is_borrowed = uses.number[l] || self.is_dense(input as usize) && uses.last[l] != usize::MAX;
             if x.start != out.start || l < i && (!is_borrowed || uses.last[l] < i) {
                 continue;
             }
-            if l > i || uses.last[l] > i || onto.is_some() || x.dtype != out.dtype {
+            if l > i || uses.last[l] > i || replaced.is_some() || x.dtype != out.dtype {
                 return None;
             }
-            onto = Some(simd::onto(program.insts[i], l as Reg, x.dtype)?);
+            replaced = Some(l as Reg);
         }
-        Some((k as u8, onto))
+        let special = special(program, uses, i, replaced);
+        (replaced.is_none() || special.is_some()).then_some((k as u8, special))
     }
 
     /// Tenths of a nanosecond per element, roughly.
@@ -251,6 +332,24 @@ impl<'a> Plan<'a> {
         let moved: usize = self.geometry.operands.iter().map(|x| if x.access == Access::Strided { 10 } else { 2 }).sum();
         moved + program.cost()
     }
+}
+
+/// A kernel and its operands.
+type Special = (simd::Kernel, [Reg; 3]);
+
+/// The kernel of instruction `i` where it reads a number, scales an operand, or its result replaces an operand; if there is one.
+fn special(program: &Program, uses: &Uses, i: usize, replaced: Option<Reg>) -> Option<Special> {
+    if let Some([a, b, c]) = uses.scaled[i] {
+        let fits = replaced.is_none_or(|r| r == a && r != b);
+        return fits.then(|| simd::scaled_sum(program.dtypes[i], replaced.is_some())).flatten().map(|k| (k, [a, b, c]));
+    }
+    let first = *program.insts[i].operands().first()?;
+    let dtype = program.dtypes[first as usize];
+    if replaced.is_none() && !program.insts[i].operands().iter().any(|&r| uses.number[r as usize]) {
+        return None;
+    }
+    let (kernel, [a, b]) = simd::special(program.insts[i], dtype, replaced, |r| uses.number[r as usize])?;
+    Some((kernel, [a, b, b]))
 }
 
 /// The kernel of an instruction, and the register that must hold no zero.

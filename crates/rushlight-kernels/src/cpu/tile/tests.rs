@@ -1,5 +1,6 @@
 //! Every primitive, dtype and layout against an interpreter that handles one element at a time, in f64 and i128.
 
+mod forms;
 mod reference;
 
 use super::pointwise;
