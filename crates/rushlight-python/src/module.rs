@@ -6,6 +6,7 @@
 //! back the usual lookup.
 
 use crate::call::guarded;
+use crate::convert::type_name;
 use pyo3::exceptions::PyAttributeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -84,15 +85,15 @@ fn attribute<'py>(this: &Bound<'py, PyAny>, name: &Bound<'py, PyAny>) -> PyResul
     }
     let py = this.py();
     if let Some(state) = state(this) {
-        for tables in [pyo3::intern!(py, "_parameters"), pyo3::intern!(py, "_modules"), pyo3::intern!(py, "_buffers")] {
-            if let Some(table) = table(&state, tables)?
-                && let Some(found) = table.get_item(name)?
+        for kind in [pyo3::intern!(py, "_parameters"), pyo3::intern!(py, "_modules"), pyo3::intern!(py, "_buffers")] {
+            if let Some(members) = table(&state, kind)?
+                && let Some(found) = members.get_item(name)?
             {
                 return Ok(found);
             }
         }
     }
-    Err(PyAttributeError::new_err(format!("'{}' object has no attribute '{name}'", this.get_type().name()?)))
+    Err(PyAttributeError::new_err(format!("'{}' object has no attribute '{name}'", type_name(this))))
 }
 
 /// Whether nothing but `forward` is to run.

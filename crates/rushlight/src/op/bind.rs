@@ -316,12 +316,7 @@ fn default_value(text: &'static str) -> Result<Value> {
         "None" => Ok(Value::None),
         "False" => Ok(Value::Bool(false)),
         "True" => Ok(Value::Bool(true)),
-        _ if !text.starts_with(|c: char| c == '-' || c.is_ascii_digit()) => sample::literal(text),
-        _ => match (text.parse(), text.parse()) {
-            (Ok(i), _) => Ok(Value::Int(i)),
-            (_, Ok(f)) => Ok(Value::Float(f)),
-            _ => sample::literal(text),
-        },
+        _ => text.parse().map(Value::Int).or_else(|_| text.parse().map(Value::Float)).or_else(|_| sample::literal(text)),
     }
 }
 

@@ -281,6 +281,20 @@ impl<'a> Guards<'a> {
     }
 }
 
+/// What `state`, which is locked for reading, holds of `d`.
+#[allow(unsafe_code)]
+#[inline]
+fn view<'a>(state: &'a State, d: &'a Data) -> Result<View<'a>> {
+    // SAFETY: locked for reading; bools enter only through checked constructors.
+    unsafe { View::new(&state.buffer, &d.layout, d.dtype) }
+}
+
+/// The memory of `d`, where its values are there and nobody is writing them.
+#[inline]
+fn at_hand(d: &Data) -> Option<RwLockReadGuard<'_, State>> {
+    if d.storage.is_marked(Storage::PENDING) { None } else { d.storage.try_guard() }
+}
+
 /// Storages locked for reading.
 enum Reads<'a> {
     /// One lock per operand, none of which had to be waited for: so no order matters, and there is nothing to look up.
@@ -307,7 +321,6 @@ impl<'a> Reads<'a> {
         }
         Ok(Reads::AtOnce(guards))
     }
-    #[allow(unsafe_code)]
     #[inline]
     fn views<'b>(&'b self, operands: &'b [Data]) -> Result<SmallVec<[View<'b>; 4]>> {
         let guards = match self {
@@ -316,8 +329,7 @@ impl<'a> Reads<'a> {
         };
         let mut views = SmallVec::new();
         for (guard, d) in guards.iter().zip(operands) {
-            // SAFETY: the storage is locked for reading; bools enter only through checked constructors.
-            views.push(unsafe { View::new(&guard.buffer, &d.layout, d.dtype) }?);
+            views.push(view(guard, d)?);
         }
         Ok(views)
     }
@@ -390,15 +402,10 @@ pub(crate) fn compute(
 }
 
 /// [`read`] of one operand without waiting: `None` where it is being written, or its values are put off.
-#[allow(unsafe_code)]
 #[inline]
 pub(crate) fn read_at_once<R>(x: &Data, f: impl FnOnce(View) -> R) -> Option<R> {
-    if x.storage.is_marked(Storage::PENDING) {
-        return None;
-    }
-    let guard = x.storage.try_guard()?;
-    // SAFETY: the storage is locked for reading; bools enter only through checked constructors.
-    Some(f(unsafe { View::new(&guard.buffer, &x.layout, x.dtype) }.ok()?))
+    let guard = at_hand(x)?;
+    Some(f(view(&guard, x).ok()?))
 }
 
 /// Runs a pointwise program over `ins`, which have the shape of `layout`, or puts it off: one new storage per output.
@@ -424,7 +431,6 @@ pub(crate) fn reduce(op: ReduceOp, x: &Data, dims: &[usize], layout: Layout, dty
 
 /// [`compute`] without waiting: `None` where an operand is being written, or somebody waits to write it. As it never waits, the caller may
 /// hold the operands' other locks, and needs no snapshots of them: half of what a small op would otherwise spend.
-#[allow(unsafe_code)]
 #[inline]
 pub(crate) fn compute_at_once<const N: usize>(
     layout: Layout,
@@ -432,25 +438,16 @@ pub(crate) fn compute_at_once<const N: usize>(
     ins: [&Data; N],
     kernel: impl FnOnce([View; N], &mut ViewMut) -> Result<()>,
 ) -> Option<Result<Data>> {
-    if ins.iter().any(|d| d.storage.is_marked(Storage::PENDING)) {
-        return None;
-    }
     let mut guards = [const { None }; N];
     for (guard, d) in guards.iter_mut().zip(ins) {
-        let held = d.storage.try_guard()?;
-        d.layout.check_fits(held.buffer.len() / d.dtype.size()).ok()?;
-        *guard = Some(held);
+        *guard = Some(at_hand(d)?);
     }
-    Some(fresh(layout, dtype, |out| {
-        let mut at = 0;
-        let views = guards.each_ref().map(|guard| {
-            let (d, guard) = (ins[at], guard.as_ref().expect("locked above"));
-            at += 1;
-            // SAFETY: the storage is locked for reading; bools enter only through checked constructors.
-            unsafe { View::new(&guard.buffer, &d.layout, d.dtype) }.expect("checked above")
-        });
-        kernel(views, out)
-    }))
+    let mut views = [const { None }; N];
+    for ((made, guard), d) in views.iter_mut().zip(&guards).zip(ins) {
+        *made = Some(view(guard.as_ref()?, d).ok()?);
+    }
+    let views = views.map(|made| made.expect("every operand has its view"));
+    Some(fresh(layout, dtype, |out| kernel(views, out)))
 }
 
 /// A new storage for a dense layout, filled by `fill`.
