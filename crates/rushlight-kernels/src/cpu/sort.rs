@@ -2,12 +2,15 @@
 //!
 //! A line is sorted as integers: the upper bits of each hold a key that orders as the element does, the lower bits its position.
 //! All are distinct, so an unstable sort of integers is a stable sort of elements, and a selection breaks ties by position. Longer lines
-//! are sorted by digits (`radix`); a few elements out of many are found by a pass that looks at the others once (`few`).
+//! are sorted by digits (`radix`), very long ones by several threads; a few elements out of many are found by a pass that looks at the
+//! others once (`few`).
 
-use super::pool;
-use super::walk::{GRAIN, Grid, at_least_1d, without};
+use super::matmul::try_run;
+use super::simd::{self, Body, Isa};
+use super::walk::{GRAIN, Grid, at_least_1d, same_memory, without};
 use crate::backend::*;
 use crate::*;
+use std::ops::Range;
 
 mod few;
 mod radix;
@@ -16,20 +19,17 @@ mod tests;
 
 /// See [`Backend`].
 pub fn sort(x: View, dim: usize, descending: bool, values: &mut ViewMut, indices: &mut ViewMut) -> Result<()> {
-    dispatch!(x.dtype, T => lines::<T>(x, dim, descending, Wanted::First, values, indices));
-    Ok(())
+    dispatch!(x.dtype, T => lines::<T>(x, dim, descending, Wanted::First, values, indices))
 }
 
 /// See [`Backend`].
 pub fn topk(x: View, dim: usize, largest: bool, values: &mut ViewMut, indices: &mut ViewMut) -> Result<()> {
-    dispatch!(x.dtype, T => lines::<T>(x, dim, largest, Wanted::First, values, indices));
-    Ok(())
+    dispatch!(x.dtype, T => lines::<T>(x, dim, largest, Wanted::First, values, indices))
 }
 
 /// See [`Backend`].
 pub fn nth(x: View, dim: usize, nth: usize, values: &mut ViewMut, indices: &mut ViewMut) -> Result<()> {
-    dispatch!(x.dtype, T => lines::<T>(x, dim, false, Wanted::Nth(nth), values, indices));
-    Ok(())
+    dispatch!(x.dtype, T => lines::<T>(x, dim, false, Wanted::Nth(nth), values, indices))
 }
 
 /// Which places of a line's order go to the outputs.
@@ -86,54 +86,89 @@ macro_rules! key_float {
 key_float!(f32, u32, 0.0; f64, u64, 0.0; f16, u16, f16::ZERO; bf16, u16, bf16::ZERO;);
 
 /// Writes what is wanted of each line's order.
-fn lines<T: Key>(x: View, dim: usize, descending: bool, wanted: Wanted, values: &mut ViewMut, indices: &mut ViewMut) {
+fn lines<T: Key>(
+    x: View,
+    dim: usize,
+    descending: bool,
+    wanted: Wanted,
+    values: &mut ViewMut,
+    indices: &mut ViewMut,
+) -> Result<()> {
     let [xl, vl, il] = [x.layout, values.layout, indices.layout].map(at_least_1d);
     let (n, m) = (xl.shape[dim], vl.shape[dim]);
     let mut shape = xl.shape.clone();
     shape[dim] = 1;
     let rest = [&xl, &vl, &il].map(|l| without(&l.strides, dim));
     let grid = Grid::new(&shape, rest.each_ref().map(|s| s.as_slice()));
-    if n == 0 || m == 0 {
-        return;
+    if n == 0 || m == 0 || grid.len() == 0 {
+        return Ok(());
     }
     let [xs, vs, is] = [&xl, &vl, &il].map(|l| l.strides[dim]);
+    let in_place = same_memory(&x, values) || same_memory(&x, indices);
     let (values, indices) = (&*values, &*indices);
-    // Sorting costs about ten times what copying does.
-    pool::for_ranges(grid.len(), GRAIN / 16 / n, |range| {
-        let mut line: Vec<T> = Vec::with_capacity(n);
-        let mut order = Order::new(n, descending);
+    let block = |range: Range<usize>| {
+        let mut copy: Vec<T> = Vec::new();
+        let mut order = Order::new(descending);
+        let mut done = Ok(());
         grid.each(range, |[xa, va, ia]| {
-            line.clear();
-            // SAFETY: positions of a line of x. The line is copied before the outputs, which may be x, are written.
-            line.extend((0..n as isize).map(|j| unsafe { x.ptr::<T>().offset(xa + j * xs).read() }));
-            let (values, indices) = (values.ptr::<T>(), indices.ptr::<i64>());
+            // SAFETY: a line of x.
+            let x = unsafe { x.ptr::<T>().offset(xa) };
+            let line = if xs == 1 && !in_place {
+                // SAFETY: its elements lie in a row, and nobody writes them meanwhile.
+                unsafe { std::slice::from_raw_parts(x, n) }
+            } else {
+                copy.clear();
+                // SAFETY: positions of the line, which are read before the outputs, which may be x, are written.
+                copy.extend((0..n as isize).map(|j| unsafe { x.offset(j * xs).read() }));
+                &copy
+            };
             let emit = |rank: usize, position: usize| {
-                let rank = rank as isize;
-                // SAFETY: positions of a line of the outputs; lines are disjoint.
+                let (values, indices, rank) = (values.ptr::<T>(), indices.ptr::<i64>(), rank as isize);
+                // SAFETY: positions of a line of the outputs, each of which is written once; lines are disjoint.
                 unsafe {
                     values.offset(va + rank * vs).write(line[position]);
                     indices.offset(ia + rank * is).write(position as i64);
                 }
             };
             match wanted {
-                Wanted::First => order.first(&line, m, emit),
-                Wanted::Nth(nth) => emit(0, order.nth(&line, nth)),
+                Wanted::First if done.is_ok() => done = order.first(line, m, emit),
+                Wanted::First => {}
+                Wanted::Nth(nth) => emit(0, order.nth(line, nth)),
             }
         });
-    });
+        done
+    };
+    // Lines that are worth several threads each come one after the other. Sorting costs about ten times what copying does.
+    let grain = if n > radix::PART { grid.len() } else { (GRAIN / 16 / n).max(1) };
+    try_run(grid.len().div_ceil(grain), |i| block(i * grain..((i + 1) * grain).min(grid.len())))
+}
+/// Keys and positions as integers.
+trait Packed: Copy + Ord + Send + Sync {
+    fn pack(key: u64, low: u32, position: usize) -> Self;
+    fn position(self, low: u32) -> usize;
+    /// Bits from number `at` on.
+    fn digit(self, at: u32, mask: usize) -> usize;
 }
 
-/// Scratch for ordering lines: 64 bits per element where the keys' range and the positions fit, else 128.
-struct Order {
-    descending: bool,
-    /// Of the keys that are packed now.
-    bits: u32,
-    keys: Vec<u32>,
-    narrow: Vec<u64>,
-    wide: Vec<u128>,
-    spare: Vec<u64>,
-    spare_wide: Vec<u128>,
+macro_rules! packed {
+    ($($t:ty)*) => {$(
+        impl Packed for $t {
+            #[inline(always)]
+            fn pack(key: u64, low: u32, position: usize) -> Self {
+                (key as $t) << low | position as $t
+            }
+            #[inline(always)]
+            fn position(self, low: u32) -> usize {
+                self as usize & ((1usize << low) - 1)
+            }
+            #[inline(always)]
+            fn digit(self, at: u32, mask: usize) -> usize {
+                (self >> at) as usize & mask
+            }
+        }
+    )*};
 }
+packed!(u64 u128);
 
 /// The keys of a line as they are packed: less the smallest, so that they take fewer bits.
 struct Keys {
@@ -142,91 +177,103 @@ struct Keys {
     least: u64,
     /// Bits that the largest takes.
     bits: u32,
+    /// Bits that a position takes.
+    low: u32,
 }
 
 impl Keys {
     fn of<T: Key>(line: &[T], descending: bool) -> Keys {
         let flip = if descending { u64::MAX >> (64 - T::BITS) } else { 0 };
-        // The keys of floats fill their range anyway.
-        if T::DTYPE.is_float() && T::BITS <= 32 {
-            return Keys { flip, least: 0, bits: T::BITS };
+        let low = usize::BITS - (line.len() - 1).leading_zeros();
+        // The keys of floats fill their range anyway, and few bits are one digit.
+        if T::DTYPE.is_float() && T::BITS <= 32 || T::BITS <= 8 {
+            return Keys { flip, least: 0, bits: T::BITS, low };
         }
-        let range = line.iter().fold((u64::MAX, 0), |(lo, hi), v| {
-            let k = v.key() ^ flip;
-            (lo.min(k), hi.max(k))
-        });
-        Keys { flip, least: range.0, bits: 64 - (range.1 - range.0).leading_zeros() }
+        let (least, most) = simd::run_widest(Extremes { line, flip });
+        Keys { flip, least, bits: 64 - (most - least).leading_zeros(), low }
     }
     #[inline(always)]
     fn key<T: Key>(&self, v: T) -> u64 {
         (v.key() ^ self.flip) - self.least
     }
+    /// Whether keys and positions fit 64 bits.
+    fn narrow(&self) -> bool {
+        self.bits + self.low <= 64
+    }
+}
+
+/// The smallest and the largest key.
+struct Extremes<'a, T> {
+    line: &'a [T],
+    flip: u64,
+}
+
+impl<T: Key> Body for Extremes<'_, T> {
+    type Out = (u64, u64);
+    #[inline(always)]
+    fn run<S: Isa>(self) -> (u64, u64) {
+        let (mut least, mut most) = (u64::MAX, 0);
+        for v in self.line {
+            let k = v.key() ^ self.flip;
+            (least, most) = (least.min(k), most.max(k));
+        }
+        (least, most)
+    }
+}
+
+/// Scratch for ordering lines: 64 bits per element where the keys' range and the positions fit, else 128.
+struct Order {
+    descending: bool,
+    keys: Vec<u32>,
+    narrow: Vec<u64>,
+    wide: Vec<u128>,
 }
 
 impl Order {
-    fn new(n: usize, descending: bool) -> Order {
-        Order {
-            descending,
-            bits: 0,
-            keys: vec![],
-            narrow: Vec::with_capacity(n),
-            wide: vec![],
-            spare: vec![],
-            spare_wide: vec![],
-        }
+    fn new(descending: bool) -> Order {
+        Order { descending, keys: vec![], narrow: vec![], wide: vec![] }
     }
     /// Calls `emit(rank, position)` for the first `m` ranks.
-    fn first<T: Key>(&mut self, line: &[T], m: usize, mut emit: impl FnMut(usize, usize)) {
+    fn first<T: Key>(&mut self, line: &[T], m: usize, emit: impl Fn(usize, usize) + Sync) -> Result<()> {
         if T::BITS <= 32 && few::pays(m, line.len()) {
             let flip = if self.descending { u32::MAX >> (32 - T::BITS) } else { 0 };
             few::first(line, m, flip, &mut self.keys, &mut self.narrow);
-            return self.narrow.iter().enumerate().for_each(|(rank, p)| emit(rank, *p as u32 as usize));
+            self.narrow.iter().enumerate().for_each(|(rank, p)| emit(rank, *p as u32 as usize));
+            return Ok(());
         }
-        if self.pack(line) {
-            let bits = self.bits;
-            let sorted = leading(&mut self.narrow, m, &mut self.spare, 32, bits);
-            sorted.iter().enumerate().for_each(|(rank, p)| emit(rank, *p as u32 as usize));
-        } else {
-            let bits = self.bits;
-            let sorted = leading(&mut self.wide, m, &mut self.spare_wide, 64, bits);
-            sorted.iter().enumerate().for_each(|(rank, p)| emit(rank, *p as u64 as usize));
+        let keys = Keys::of(line, self.descending);
+        let by_digits = m == line.len() && (radix::LONG..=u32::MAX as usize).contains(&m);
+        match (by_digits, keys.narrow()) {
+            (true, true) => radix::sort::<u64, T>(line, &keys, emit)?,
+            (true, false) => radix::sort::<u128, T>(line, &keys, emit)?,
+            (false, true) => leading(pack(line, &keys, &mut self.narrow), m, keys.low, emit),
+            (false, false) => leading(pack(line, &keys, &mut self.wide), m, keys.low, emit),
         }
+        Ok(())
     }
     /// The position of the element of rank `nth`.
     fn nth<T: Key>(&mut self, line: &[T], nth: usize) -> usize {
-        if self.pack(line) {
-            *self.narrow.select_nth_unstable(nth).1 as u32 as usize
-        } else {
-            *self.wide.select_nth_unstable(nth).1 as u64 as usize
-        }
-    }
-    /// Joins keys and positions; whether they fit the narrow form.
-    fn pack<T: Key>(&mut self, line: &[T]) -> bool {
         let keys = Keys::of(line, self.descending);
-        self.bits = keys.bits;
-        if keys.bits <= 32 && line.len() <= u32::MAX as usize {
-            self.narrow.clear();
-            self.narrow.extend(line.iter().enumerate().map(|(i, v)| keys.key(*v) << 32 | i as u64));
-            true
+        if keys.narrow() {
+            pack(line, &keys, &mut self.narrow).select_nth_unstable(nth).1.position(keys.low)
         } else {
-            self.wide.clear();
-            self.wide.extend(line.iter().enumerate().map(|(i, v)| (keys.key(*v) as u128) << 64 | i as u128));
-            false
+            pack(line, &keys, &mut self.wide).select_nth_unstable(nth).1.position(keys.low)
         }
     }
 }
 
-/// The `m` smallest of `all`, in order. Their keys take `bits` bits, from number `low` on.
-fn leading<'a, K: radix::Packed>(all: &'a mut Vec<K>, m: usize, spare: &mut Vec<K>, low: u32, bits: u32) -> &'a [K] {
+/// Joins keys and positions.
+fn pack<'a, K: Packed, T: Key>(line: &[T], keys: &Keys, to: &'a mut Vec<K>) -> &'a mut [K] {
+    to.clear();
+    to.extend(line.iter().enumerate().map(|(i, v)| K::pack(keys.key(*v), keys.low, i)));
+    to
+}
+
+/// Calls `emit(rank, position)` for the `m` smallest of `all`.
+fn leading<K: Packed>(mut all: &mut [K], m: usize, low: u32, emit: impl Fn(usize, usize)) {
     if m < all.len() {
-        // What is left is in no order, which sorting by digits relies on.
-        all.select_nth_unstable(m);
-        all.truncate(m);
-        all.sort_unstable();
-    } else if m < radix::LONG {
-        all.sort_unstable();
-    } else {
-        radix::sort(all, spare, low, bits);
+        all = all.select_nth_unstable(m).0;
     }
-    all
+    all.sort_unstable();
+    all.iter().enumerate().for_each(|(rank, k)| emit(rank, k.position(low)));
 }

@@ -120,3 +120,31 @@ fn long_lines_sort_by_wide_digits_and_a_few_of_many_are_found() {
         }
     }
 }
+
+#[test]
+fn lines_of_several_parts_are_sorted_stably() {
+    let n = 2 * radix::PART + 777;
+    for (shape, dim) in [(vec![n], 0), (vec![2, n], 1), (vec![n, 2], 0)] {
+        for (dtype, spread) in
+            [(DType::U8, 1.0), (DType::I64, 1.0), (DType::I64, 1e15), (DType::I32, 1e5), (DType::F32, 0.5), (DType::F64, 0.5)]
+        {
+            for layout in [Layout::contiguous(&shape), Layout::contiguous(&shape).flip(dim)] {
+                let x = Sample::new(dtype, layout, |i| {
+                    let v = ((i * 7919) % 251) as f64 * spread;
+                    if dtype.is_float() && i % 1000 == 17 { f64::NAN } else { v }
+                });
+                for descending in [false, true] {
+                    let (want, want_positions) = naive(&x, dim, descending, n);
+                    let [values, positions] = [dtype, DType::I64].map(|d| Sample::zeros(d, Layout::contiguous(&shape)));
+                    sort(x.view(), dim, descending, &mut values.view_mut(), &mut positions.view_mut()).unwrap();
+                    assert!(same(&values.values(), &want), "{dtype} {shape:?} descending {descending}");
+                    assert_eq!(positions.values(), want_positions, "{dtype} {shape:?} descending {descending}");
+                }
+                let positions = Sample::zeros(DType::I64, Layout::contiguous(&shape));
+                let want = naive(&x, dim, false, n).0;
+                sort(x.view(), dim, false, &mut x.view_mut(), &mut positions.view_mut()).unwrap();
+                assert!(same(&x.values(), &want), "{dtype} {shape:?} in place");
+            }
+        }
+    }
+}
