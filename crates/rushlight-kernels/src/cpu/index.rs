@@ -9,6 +9,7 @@
 use super::moves;
 use super::number::{Arith, Number};
 use super::pool;
+use super::simd::{self, Body, Isa};
 use super::walk::{GRAIN, Grid, at_least_1d, by_width, same_memory, to_vec, without};
 use crate::backend::*;
 use crate::*;
@@ -63,7 +64,7 @@ pub fn gather(x: View, dim: usize, index: View, out: &mut ViewMut) -> Result<()>
     let (xl, il, ol) = (at_least_1d(x.layout), at_least_1d(index.layout), at_least_1d(out.layout));
     let size = xl.shape[dim];
     with_index!(index, I => {
-        if size == 0 || same_memory(&x, out) {
+        if same_memory(&x, out) {
             // SAFETY: `I` is index's type, `il` its layout.
             unsafe { check::<I>(index.ptr(), &il, 0, dim, size)? };
         }
@@ -90,7 +91,7 @@ pub fn gather(x: View, dim: usize, index: View, out: &mut ViewMut) -> Result<()>
 /// Whether every index was within `dim`; what those that are not have fetched is unspecified.
 ///
 /// # Safety
-/// `x` and `index` are readable under their layouts, `out` is as wide as `T`; `dim` of x is not empty, or there is no index.
+/// `x` and `index` are readable under their layouts, `out` is as wide as `T`.
 unsafe fn gather_lines<T: Copy + Sync, I: Index>(
     x: *const T,
     xl: &Layout,
@@ -130,10 +131,10 @@ unsafe fn gather_lines<T: Copy + Sync, I: Index>(
     !outside.into_inner()
 }
 
-/// `out[j * os] = x[j * xs + index[j * is] * step]` for `n` of them; whether an index was outside of `size`, for which any element is taken.
+/// `out[j * os] = x[j * xs + index[j * is] * step]` for `n` of them, up to an index that is outside of `size`; whether there was one.
 ///
 /// # Safety
-/// All of it is valid, and `size` is not zero.
+/// All of it is valid.
 #[inline(always)]
 #[allow(clippy::too_many_arguments, reason = "three strided operands")]
 unsafe fn fetch<T: Copy, I: Index>(
@@ -147,18 +148,18 @@ unsafe fn fetch<T: Copy, I: Index>(
     os: isize,
     n: usize,
 ) -> bool {
-    let last = size as i64 - 1;
-    let mut outside = 0;
     for j in 0..n as isize {
-        // SAFETY: the caller's; an index outside is replaced by zero.
+        // SAFETY: the caller's.
         unsafe {
             let i = index.offset(j * is).read().get();
-            outside |= i | last.wrapping_sub(i);
-            let i = if i as u64 <= last as u64 { i } else { 0 };
+            // A branch that is never taken is cheaper than to gather what or-ed indices tell.
+            if i as u64 >= size as u64 {
+                return true;
+            }
             out.offset(j * os).write(x.offset(j * xs + i as isize * step).read());
         }
     }
-    outside < 0
+    false
 }
 
 /// A pointer that tasks share.
@@ -177,20 +178,29 @@ impl<T> Ptr<T> {
     }
 }
 
-/// Whether one of `n` indices is outside of `-wrap..size`: the sign of what is or-ed tells, without a branch.
-///
-/// # Safety
-/// The indices may be read.
-#[inline(always)]
-unsafe fn any_outside<I: Index>(index: *const I, step: isize, n: usize, wrap: usize, size: usize) -> bool {
-    let (wrap, last) = (wrap as i64, (size + wrap) as i64 - 1);
-    let mut outside = 0;
-    for j in 0..n as isize {
-        // SAFETY: the caller's.
-        let i = unsafe { index.offset(j * step).read() }.get().wrapping_add(wrap);
-        outside |= i | last.wrapping_sub(i);
+/// Whether one of `n` indices is outside of `-wrap..size`.
+struct AnyOutside<I> {
+    index: Ptr<I>,
+    step: isize,
+    n: usize,
+    wrap: usize,
+    size: usize,
+}
+
+impl<I: Index> Body for AnyOutside<I> {
+    type Out = bool;
+    #[inline(always)]
+    fn run<S: Isa>(self) -> bool {
+        // The sign of what is or-ed tells, without a branch.
+        let (wrap, last) = (self.wrap as i64, (self.size + self.wrap) as i64 - 1);
+        let mut outside = 0;
+        for j in 0..self.n as isize {
+            // SAFETY: who made it has seen to it that the indices may be read.
+            let i = unsafe { self.index.get().offset(j * self.step).read() }.get().wrapping_add(wrap);
+            outside |= i | last.wrapping_sub(i);
+        }
+        outside < 0
     }
-    outside < 0
 }
 
 /// Fails unless every index is in `-wrap..size`, naming the first in row-major order that is not.
@@ -205,10 +215,11 @@ unsafe fn check<I: Index>(index: *const I, layout: &Layout, wrap: usize, dim: us
     pool::for_ranges(grid.len(), GRAIN, |range| {
         let mut any = false;
         grid.runs(range, &mut |[at], n| {
-            // SAFETY: positions of the layout.
-            any |= unsafe {
-                let first = index.get().offset(at);
-                if step == 1 { any_outside(first, 1, n, wrap, size) } else { any_outside(first, step, n, wrap, size) }
+            let index = Ptr(index.get().wrapping_offset(at));
+            any |= if step == 1 {
+                simd::run_widest(AnyOutside { index, step: 1, n, wrap, size })
+            } else {
+                simd::run(AnyOutside { index, step, n, wrap, size })
             };
         });
         if any {
