@@ -71,6 +71,23 @@ impl<T: Compute<Wide: Real>> Job<T> {
         // SAFETY: a class is within the weights.
         self.weight.map_or(1.0, |(w, step)| unsafe { (*w.get().offset(class as isize * step)).widen().to_f64() })
     }
+    /// Losses of log-probabilities without weights, added up, how many they are, and how many rows have no class. In four sums, so that an
+    /// addition does not wait for the one before.
+    fn unweighted(&self, rows: Range<usize>) -> [f64; 3] {
+        let (mut sums, mut without) = ([0f64; 4], 0usize);
+        let mut targets = self.along.from(rows.start).take(rows.len());
+        'rows: loop {
+            for sum in &mut sums {
+                let Some(at) = targets.next() else { break 'rows };
+                // SAFETY: offsets of the row's own, of which the class is an element.
+                match unsafe { self.class(at[1]) } {
+                    Some(class) => *sum -= unsafe { (*self.x.get().offset(at[0] + class as isize * self.step)).widen().to_f64() },
+                    None => without += 1,
+                }
+            }
+        }
+        [(sums[0] + sums[1]) + (sums[2] + sums[3]), (rows.len() - without) as f64, without as f64]
+    }
     /// An error for the first target that is neither a class nor ignored.
     fn check(&self) -> Result<()> {
         if self.along.rows == 0 {
@@ -178,8 +195,10 @@ pub(super) fn forward<T: Compute<Wide: Real>>(kernel: ClassLoss, ins: &[View], o
                 }
                 one(row, targets.next().expect("as many as there are rows"), Some((max.to_f64(), sum.to_f64())));
             });
-        } else {
+        } else if job.weight.is_some() || kernel.reduction == LossReduction::None {
             range.clone().zip(targets).for_each(|(row, at)| one(row, at, None));
+        } else {
+            part = job.unweighted(range.clone());
         }
         // SAFETY: one part per chunk.
         unsafe { *parts.get().add(range.start / grain) = part };
