@@ -610,6 +610,12 @@ pub trait Backend: Send + Sync {
     /// The elements of `x` where `mask` (bool, of x's shape) is true, in row-major order, into the vector `out`. `tally` is the mask's.
     fn compress(&self, x: View, mask: View, tally: &[usize], out: &mut ViewMut) -> Result<()>;
 
+    /// The smallest and the largest of the integers `x` (contiguous), if there are any.
+    fn extent(&self, x: View) -> Result<Option<(i64, i64)>>;
+    /// How often each of the integers 0, 1, … occurs in `x` (integers, contiguous); `out` (i64, contiguous) has a count for each of them, or it is
+    /// an error.
+    fn bincount(&self, x: View, out: &mut ViewMut) -> Result<()>;
+
     /// Sorts along `dim`, stably, NaN as the largest; `values` and `indices` (i64) have x's shape.
     fn sort(&self, x: View, dim: usize, descending: bool, values: &mut ViewMut, indices: &mut ViewMut) -> Result<()>;
     /// The `k` (size of `dim` in the outputs) largest or smallest along `dim`, best first.

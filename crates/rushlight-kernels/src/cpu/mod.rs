@@ -7,6 +7,7 @@
 pub mod attention;
 pub mod conv;
 mod copy;
+pub mod count;
 pub mod dense;
 pub mod index;
 pub mod matmul;
@@ -107,6 +108,12 @@ impl Backend for Cpu {
     }
     fn compress(&self, x: View, mask: View, tally: &[usize], out: &mut ViewMut) -> Result<()> {
         index::compress(x, mask, tally, out)
+    }
+    fn extent(&self, x: View) -> Result<Option<(i64, i64)>> {
+        count::extent(x)
+    }
+    fn bincount(&self, x: View, out: &mut ViewMut) -> Result<()> {
+        count::bincount(x, out)
     }
     fn sort(&self, x: View, dim: usize, descending: bool, values: &mut ViewMut, indices: &mut ViewMut) -> Result<()> {
         sort::sort(x, dim, descending, values, indices)

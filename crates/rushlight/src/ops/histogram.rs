@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::autograd::no_grad;
-use rushlight_kernels::{Element, dispatch};
 
 ops![bincount, histc, histogram, histogram_edges, searchsorted, bucketize];
 
@@ -15,48 +14,16 @@ fn tally(n: i64, at: &Tensor, weights: Option<&Tensor>, dtype: DType) -> Result<
     index_add(&filled(&[n as usize], Scalar::Int(0), dtype)?, 0, at, &weights, Scalar::Int(1))
 }
 
-/// How often each of the integers from 0 on occurs in the vector `x`, at least `n` of them; and the smallest (0 without elements). Where that is
-/// negative, there are no counts.
-fn counted(x: &Tensor, n: usize) -> Result<(Tensor, i64)> {
+/// How often each of the integers from 0 on occurs in the vector `x`, at least `n` of them; `None` if there are negative ones.
+fn counted(x: &Tensor, n: usize) -> Result<Option<Tensor>> {
     let x = contiguous(&x.detach())?.data();
-    let (least, most) = storage::read(std::slice::from_ref(&x), |v| {
-        Ok(dispatch!(v[0].dtype, T => {
-            let all = v[0].as_slice::<T>().expect("a contiguous tensor of that dtype");
-            // Four at a time, which need not wait for each other.
-            let (mut low, mut high) = ([i64::MAX; 4], [-1i64; 4]);
-            for four in all.chunks(4) {
-                for (k, v) in four.iter().enumerate() {
-                    (low[k], high[k]) = (low[k].min(v.to_i64()), high[k].max(v.to_i64()));
-                }
-            }
-            (low.into_iter().fold(i64::MAX, i64::min), high.into_iter().fold(-1, i64::max))
-        }))
-    })?;
+    let (least, most) = storage::read(std::slice::from_ref(&x), |v| backend().extent(v[0]))?.unwrap_or((0, -1));
     if least < 0 {
-        return Ok((filled(&[0], Scalar::Int(0), DType::I64)?, least));
+        return Ok(None);
     }
     let n = n.max((most as usize).wrapping_add(1));
-    let counts = filled(&[n], Scalar::Int(0), DType::I64)?;
-    storage::write(&[counts.data()], &[x], |outs, v| {
-        let counts = outs[0].as_mut_slice::<i64>().expect("a new tensor is contiguous");
-        let changed = || Error::runtime("bincount: the input was written to while it was counted");
-        dispatch!(v[0].dtype, T => {
-            let all = v[0].as_slice::<T>().expect("a contiguous tensor of that dtype");
-            // Neighbours that are equal would wait for each other's sum: every second one has a table of its own, where tables are small.
-            let mut odd = vec![0i64; if n <= 1 << 12 { n } else { 0 }];
-            let (pairs, rest) = if odd.is_empty() { (&all[..0], all) } else { all.split_at(all.len() / 2 * 2) };
-            for v in rest {
-                *counts.get_mut(v.to_i64() as usize).ok_or_else(changed)? += 1;
-            }
-            for pair in pairs.chunks_exact(2) {
-                *counts.get_mut(pair[0].to_i64() as usize).ok_or_else(changed)? += 1;
-                *odd.get_mut(pair[1].to_i64() as usize).ok_or_else(changed)? += 1;
-            }
-            counts.iter_mut().zip(odd).for_each(|(c, o)| *c += o);
-        });
-        Ok(())
-    })?;
-    Ok((counts, 0))
+    let counts = storage::compute(Layout::contiguous(&[n]), DType::I64, &[x], |v, out| backend().bincount(v[0], out))?;
+    Ok(Some(Tensor::from_data(counts)))
 }
 
 /// Returns how often each of the integers 0, 1, … occurs in the vector `input`, or the sum of the `weights` where it does. The result has `minlength`
@@ -75,11 +42,11 @@ pub fn bincount(x: &Tensor, weights: Option<&Tensor>, minlength: i64) -> Result<
     if minlength < 0 {
         return Err(Error::runtime(format!("minlength should be >= 0, but got {minlength}")));
     }
-    if weights.is_none() && x.rank() == 1 {
-        let (counts, least) = counted(x, minlength as usize)?;
-        if least >= 0 {
-            return Ok(counts);
-        }
+    if weights.is_none()
+        && x.rank() == 1
+        && let Some(counts) = counted(x, minlength as usize)?
+    {
+        return Ok(counts);
     }
     if x.rank() != 1 || smallest(x)?.is_some_and(|least| least < 0) {
         return Err(Error::runtime("bincount only supports 1-d non-negative integral inputs."));
