@@ -48,6 +48,21 @@ fn ranges_cover_the_length() {
 }
 
 #[test]
+fn even_parts_are_whole_and_near_the_grain() {
+    for (len, grain, unit) in
+        [(100_000, 28_571, 64), (1_000_000, 28_571, 64), (5, 2, 1), (1, 9, 64), (1024, 27, 1), (0, 3, 1), (70, 0, 1)]
+    {
+        let part = even(len, grain, unit);
+        let few = len.div_ceil(grain.max(1)) <= 16;
+        let most = if few { grain } else { 4 * grain.max(1) };
+        assert!(part.is_multiple_of(unit) && part <= most.max(1).next_multiple_of(unit), "{len} {grain}: {part}");
+    }
+    assert_eq!(even(100_000, 28_571, 64), 25_024);
+    assert_eq!(even(90_000, 40_000, 1), 22_500);
+    assert_eq!(even(1024, 27, 1), 64);
+}
+
+#[test]
 fn many_tiny_regions_see_each_others_writes() {
     with_threads(4, || {
         let mut data = [0u64; 8];
