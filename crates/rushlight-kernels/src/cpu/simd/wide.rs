@@ -69,7 +69,6 @@ macro_rules! kernels {
     )*};
 }
 kernels! {
-    gelu: gelu_of;
     sigmoid: sigmoid_of;
     silu: silu_of;
 }
@@ -125,36 +124,83 @@ fn silu_of(x: __m512) -> __m512 {
     _mm512_mask_mov_ps(y, end, _mm512_set1_ps(f32::NAN))
 }
 
+/// Vectors of [`gelu`] that go side by side: one chain of its instructions is longer than the processor looks ahead.
+const SIDE: usize = 4;
+
+/// A `Kernel` of f32.
+///
+/// # Safety
+/// `Kernel`'s contract, on a machine with AVX-512.
+#[target_feature(enable = "avx512f,avx512dq")]
+pub(super) unsafe fn gelu(a: *const u8, _: *const u8, _: *const u8, o: *mut u8, n: usize) {
+    let (a, o) = (a.cast::<f32>(), o.cast::<f32>());
+    let whole = n / (16 * SIDE) * (16 * SIDE);
+    // SAFETY: elements below n; the mask admits no others.
+    unsafe {
+        for i in (0..whole).step_by(16 * SIDE) {
+            let mut x = [_mm512_setzero_ps(); SIDE];
+            for (k, x) in x.iter_mut().enumerate() {
+                *x = _mm512_loadu_ps(a.add(i + 16 * k));
+            }
+            for (k, y) in gelu_of(x).into_iter().enumerate() {
+                _mm512_storeu_ps(o.add(i + 16 * k), y);
+            }
+        }
+        for i in (whole..n).step_by(16) {
+            let mask = if n - i < 16 { (1u16 << (n - i)) - 1 } else { !0 };
+            let [y] = gelu_of([_mm512_maskz_loadu_ps(mask, a.add(i))]);
+            _mm512_mask_storeu_ps(o.add(i), mask, y);
+        }
+    }
+}
+
 #[inline]
 #[target_feature(enable = "avx512f,avx512dq")]
-fn gelu_of(x: __m512) -> __m512 {
+fn gelu_of<const N: usize>(x: [__m512; N]) -> [__m512; N] {
+    /// An expression for each of the vectors.
+    macro_rules! each {
+        ($k:ident => $e:expr) => {{
+            let mut made = [_mm512_setzero_ps(); N];
+            for $k in 0..N {
+                made[$k] = $e;
+            }
+            made
+        }};
+    }
     let set = _mm512_set1_ps;
     // SAFETY: tables of sixteen.
     let table = |t: &[f32; 16]| unsafe { _mm512_loadu_ps(t.as_ptr()) };
+    let at = |places: __m512, t: &[f32; 16]| _mm512_permutexvar_ps(_mm512_castps_si512(places), table(t));
 
     // NaN stays; from here on nothing but zero or x comes out.
-    let z = _mm512_min_ps(set(14.999_999), _mm512_abs_ps(x));
-    let h = _mm512_mul_ps(z, z);
-    let rest = _mm512_fmsub_ps(z, z, h);
+    let z = each!(k => _mm512_min_ps(set(14.999_999), _mm512_abs_ps(x[k])));
+    let h = each!(k => _mm512_mul_ps(z[k], z[k]));
+    let bits = each!(k => {
+        let bits = _mm512_castps_si512(_mm512_add_ps(z[k], set(1.0)));
+        _mm512_castsi512_ps(_mm512_srli_epi32::<21>(bits))
+    });
+    let d = each!(k => _mm512_sub_ps(z[k], at(bits[k], &CENTRES)));
 
-    // e^(-z²/2) = 2^n 2^f
+    // e^(-z²/2) = 2^n 2^f, and between its steps those of q, which they do not wait for.
     let (high, low) = (set(0.5 * LOG2_E[0]), set(0.5 * LOG2_E[1]));
-    let m = _mm512_fnmadd_ps(h, high, set(ROUND));
-    let n = _mm512_sub_ps(m, set(ROUND));
-    let f = _mm512_fnmsub_ps(h, high, n);
-    let f = _mm512_fnmadd_ps(rest, high, _mm512_fnmadd_ps(h, low, f));
-    let power = power(f, m);
-
-    let bits = _mm512_srli_epi32::<21>(_mm512_castps_si512(_mm512_add_ps(z, set(1.0))));
-    let d = _mm512_sub_ps(z, _mm512_permutexvar_ps(bits, table(&CENTRES)));
-    let mut q = _mm512_permutexvar_ps(bits, table(&Q[5]));
-    for k in (0..5).rev() {
-        q = _mm512_fmadd_ps(q, d, _mm512_permutexvar_ps(bits, table(&Q[k])));
-    }
+    let m = each!(k => _mm512_fnmadd_ps(h[k], high, set(ROUND)));
+    let mut q = each!(k => at(bits[k], &Q[5]));
+    let rest = each!(k => _mm512_fmsub_ps(z[k], z[k], h[k]));
+    q = each!(k => _mm512_fmadd_ps(q[k], d[k], at(bits[k], &Q[4])));
+    let n = each!(k => _mm512_sub_ps(m[k], set(ROUND)));
+    q = each!(k => _mm512_fmadd_ps(q[k], d[k], at(bits[k], &Q[3])));
+    let mut f = each!(k => _mm512_fnmsub_ps(h[k], high, n[k]));
+    q = each!(k => _mm512_fmadd_ps(q[k], d[k], at(bits[k], &Q[2])));
+    f = each!(k => _mm512_fnmadd_ps(rest[k], high, _mm512_fnmadd_ps(h[k], low, f[k])));
+    q = each!(k => _mm512_fmadd_ps(q[k], d[k], at(bits[k], &Q[1])));
+    let power = each!(k => power(f[k], m[k]));
+    q = each!(k => _mm512_fmadd_ps(q[k], d[k], at(bits[k], &Q[0])));
 
     // The power of two comes last, so that subnormal results are rounded once.
-    let y = _mm512_scalef_ps(_mm512_mul_ps(_mm512_mul_ps(z, power), q), n);
+    let y = each!(k => _mm512_scalef_ps(_mm512_mul_ps(_mm512_mul_ps(z[k], power[k]), q[k]), n[k]));
     // -y where x is negative (and NaN at -∞, which is 0 times ∞), x - y elsewhere.
-    let negative = _mm512_movepi32_mask(_mm512_castps_si512(x));
-    _mm512_sub_ps(_mm512_mask_mul_ps(x, negative, x, _mm512_setzero_ps()), y)
+    each!(k => {
+        let negative = _mm512_movepi32_mask(_mm512_castps_si512(x[k]));
+        _mm512_sub_ps(_mm512_mask_mul_ps(x[k], negative, x[k], _mm512_setzero_ps()), y[k])
+    })
 }
