@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 ///
 /// # Safety
 /// Operands and result are valid for `n` elements of the types the kernel was made for, and the result overlaps no operand. Kernels that
-/// [`super::special`] answers: their last operand may be one element, their first the result itself.
+/// [`super::special`] answers: their last operands may be one element each, their first the result itself.
 pub(crate) type Kernel = unsafe fn(*const u8, *const u8, *const u8, *mut u8, usize);
 
 /// A unary scalar function of a row, for operands of type `T`.
@@ -59,6 +59,12 @@ pub trait Isa: Sized + 'static {
     /// As `tern_number`, for a result that replaces the first operand.
     #[doc(hidden)]
     fn tern_number_onto<F: Tern<Self, T, First = T>, T: Copy>() -> Kernel;
+    /// As `tern`, for a second and a third operand that are one element each for all.
+    #[doc(hidden)]
+    fn tern_numbers<F: Tern<Self, T, First = T>, T: Copy>() -> Kernel;
+    /// As `tern_numbers`, for a result that replaces the first operand.
+    #[doc(hidden)]
+    fn tern_numbers_onto<F: Tern<Self, T, First = T>, T: Copy>() -> Kernel;
 }
 
 // The slices tell LLVM that the result aliases no operand; raw pointers would cost a run-time check or the vectorisation.
@@ -184,6 +190,36 @@ unsafe fn tern_number_onto_loop<S, F: Tern<S, T, First = T>, T: Copy>(b: *const 
     unsafe { go::<S, F, T>(std::slice::from_raw_parts(b.cast(), n), *c.cast(), std::slice::from_raw_parts_mut(o.cast(), n)) }
 }
 
+#[inline(always)]
+unsafe fn tern_numbers_loop<S, F: Tern<S, T, First = T>, T: Copy>(
+    a: *const u8,
+    b: *const u8,
+    c: *const u8,
+    o: *mut u8,
+    n: usize,
+) {
+    #[inline(always)]
+    fn go<S, F: Tern<S, T, First = T>, T: Copy>(a: &[T], y: T, z: T, o: &mut [T]) {
+        for (x, o) in a.iter().zip(o) {
+            *o = F::f(*x, y, z);
+        }
+    }
+    // SAFETY: `Kernel`'s contract, with one element each at the second and the third operand.
+    unsafe {
+        let (a, o) = (std::slice::from_raw_parts(a.cast(), n), std::slice::from_raw_parts_mut(o.cast(), n));
+        go::<S, F, T>(a, *b.cast(), *c.cast(), o)
+    }
+}
+
+#[inline(always)]
+unsafe fn tern_numbers_onto_loop<S, F: Tern<S, T, First = T>, T: Copy>(b: *const u8, c: *const u8, o: *mut u8, n: usize) {
+    // SAFETY: `Kernel`'s contract, with one element each at the second and the third operand; the first is the result's old value.
+    let (y, z, o) = unsafe { (*b.cast::<T>(), *c.cast::<T>(), std::slice::from_raw_parts_mut(o.cast::<T>(), n)) };
+    for x in o {
+        *x = F::f(*x, y, z);
+    }
+}
+
 macro_rules! isa {
     ($(#[$doc:meta])* $name:ident, fma: $fma:expr, $(#[$feature:meta])?) => {
         $(#[$doc])*
@@ -260,6 +296,22 @@ macro_rules! isa {
                 unsafe fn k<F: Tern<$name, T, First = T>, T: Copy>(_: *const u8, b: *const u8, c: *const u8, o: *mut u8, n: usize) {
                     // SAFETY: the caller's.
                     unsafe { tern_number_onto_loop::<$name, F, T>(b, c, o, n) }
+                }
+                k::<F, T>
+            }
+            fn tern_numbers<F: Tern<Self, T, First = T>, T: Copy>() -> Kernel {
+                $(#[$feature])?
+                unsafe fn k<F: Tern<$name, T, First = T>, T: Copy>(a: *const u8, b: *const u8, c: *const u8, o: *mut u8, n: usize) {
+                    // SAFETY: the caller's.
+                    unsafe { tern_numbers_loop::<$name, F, T>(a, b, c, o, n) }
+                }
+                k::<F, T>
+            }
+            fn tern_numbers_onto<F: Tern<Self, T, First = T>, T: Copy>() -> Kernel {
+                $(#[$feature])?
+                unsafe fn k<F: Tern<$name, T, First = T>, T: Copy>(_: *const u8, b: *const u8, c: *const u8, o: *mut u8, n: usize) {
+                    // SAFETY: the caller's.
+                    unsafe { tern_numbers_onto_loop::<$name, F, T>(b, c, o, n) }
                 }
                 k::<F, T>
             }

@@ -321,30 +321,79 @@ enum Form {
     FromNumber,
 }
 
-/// The kernel of an instruction on operands of `dtype`, one of which its result replaces, or is one element for all (`is_number`), and
-/// the operands that it takes; `None` where only the general kernel serves.
+/// The kernel of an instruction on operands of `dtype`, one of which its result replaces, or some of which are one element for all
+/// (`is_number`), and the operands that it takes; `None` where only the general kernel serves.
 pub(crate) fn special(
     inst: Inst,
     dtype: DType,
     replaced: Option<Reg>,
     is_number: impl Fn(Reg) -> bool,
-) -> Option<(Kernel, [Reg; 2])> {
+) -> Option<(Kernel, [Reg; 3])> {
     let (op, [a, b]) = match inst {
-        Inst::Un(op, a) if replaced == Some(a) => return Some((un_onto(op, dtype)?, [a, a])),
+        Inst::Un(op, a) if replaced == Some(a) => return Some((un_onto(op, dtype)?, [a; 3])),
         Inst::Bin(op, a, b) if a != b => (op, [a, b]),
+        Inst::Tern(op, a, b, c) => return special_of_three(op, dtype, [a, b, c], replaced, is_number),
         _ => return None,
     };
     let commutes = matches!(op, BinOp::Add | BinOp::Mul);
     // Numbers and what is replaced where the kernels want them.
     let [a, b] = if commutes && (is_number(a) || replaced == Some(b)) { [b, a] } else { [a, b] };
     let (form, operands) = match (is_number(a), is_number(b)) {
-        (false, false) if replaced == Some(a) => (Form::Onto, [a, b]),
-        (false, true) if replaced == Some(a) => (Form::NumberOnto, [a, b]),
-        (false, true) if replaced.is_none() => (Form::Number, [a, b]),
-        (true, false) if replaced.is_none() => (Form::FromNumber, [b, a]),
+        (false, false) if replaced == Some(a) => (Form::Onto, [a, b, b]),
+        (false, true) if replaced == Some(a) => (Form::NumberOnto, [a, b, b]),
+        (false, true) if replaced.is_none() => (Form::Number, [a, b, b]),
+        (true, false) if replaced.is_none() => (Form::FromNumber, [b, a, a]),
         _ => return None,
     };
     Some((with_widest(dtype, Row { op, form })?, operands))
+}
+
+/// [`special`] of a ternary instruction: with numbers in the usual places only.
+fn special_of_three(
+    op: TernOp,
+    dtype: DType,
+    [a, b, c]: [Reg; 3],
+    replaced: Option<Reg>,
+    is_number: impl Fn(Reg) -> bool,
+) -> Option<(Kernel, [Reg; 3])> {
+    struct Row {
+        op: TernOp,
+        onto: bool,
+    }
+    impl Choice for Row {
+        fn kernel<S: Isa, T: Real>(&self) -> Option<Kernel> {
+            use tern_rows as rows;
+            Some(match (self.op, self.onto) {
+                (TernOp::Clamp, false) => S::tern_numbers::<Float<rows::Clamp>, T>(),
+                (TernOp::Clamp, true) => S::tern_numbers_onto::<Float<rows::Clamp>, T>(),
+                (TernOp::Lerp, false) => S::tern_number::<Float<rows::Lerp>, T>(),
+                (TernOp::Lerp, true) => S::tern_number_onto::<Float<rows::Lerp>, T>(),
+                (TernOp::MulAdd, false) => S::tern_number::<AddMul, T>(),
+                (TernOp::MulAdd, true) => S::tern_number_onto::<AddMul, T>(),
+                (TernOp::Where, _) => return None,
+            })
+        }
+    }
+    // What may be replaced first, numbers last.
+    let (operands, numbers) = match op {
+        TernOp::Clamp => ([a, b, c], [false, true, true]),
+        TernOp::Lerp => ([a, b, c], [false, false, true]),
+        TernOp::MulAdd if is_number(a) => ([c, b, a], [false, false, true]),
+        TernOp::MulAdd => ([c, a, b], [false, false, true]),
+        TernOp::Where => return None,
+    };
+    let fits = operands.map(is_number) == numbers && replaced.is_none_or(|r| r == operands[0] && r != operands[1]);
+    fits.then(|| with_widest(dtype, Row { op, onto: replaced.is_some() })).flatten().map(|k| (k, operands))
+}
+
+/// `a + b * c` as [`TernOp::MulAdd`] computes it.
+struct AddMul;
+impl<S: Isa, T: Real> Tern<S, T> for AddMul {
+    type First = T;
+    #[inline(always)]
+    fn f(a: T, b: T, c: T) -> T {
+        <Float<tern_rows::MulAdd> as Tern<S, T>>::f(b, c, a)
+    }
 }
 
 /// The kernel of `a + b * c` for a number c, rounded twice as the two instructions do; where `onto`, the result replaces a.
@@ -358,6 +407,7 @@ pub(crate) fn scaled_sum(dtype: DType, onto: bool) -> Option<Kernel> {
     with_widest(dtype, Scaled(onto))
 }
 
+/// `a + b * c` as two instructions compute it.
 struct ScaledSum;
 impl<S: Isa, T: Real> Tern<S, T> for ScaledSum {
     type First = T;

@@ -8,6 +8,9 @@ use crate::cpu::{moves, pool, simd};
 use crate::*;
 use std::mem::MaybeUninit;
 
+/// Parts begin at whole lines of the cache, whatever the dtype.
+const WHOLE: usize = 64;
+
 /// An operand of the instruction.
 #[derive(Clone, Copy)]
 enum Arg {
@@ -20,6 +23,7 @@ enum Arg {
 }
 
 /// The bytes of an element.
+#[derive(Clone, Copy)]
 #[repr(align(8))]
 struct Number([u8; 8]);
 
@@ -34,9 +38,10 @@ pub(super) struct Direct {
     arity: usize,
     out: *mut u8,
     in_place: bool,
-    /// The kernel reads a single element where there is one.
+    /// The kernel reads single elements where there are some.
     takes_numbers: bool,
-    number: Number,
+    /// Constants among the second and the third operand, as such a kernel finds them.
+    numbers: [Number; 2],
     grain: usize,
 }
 
@@ -70,7 +75,7 @@ pub(super) fn instruction(inst: Inst, ins: &[View], out: &mut ViewMut) -> bool {
         unsafe { kernel(a, b, b, o, numel) }
     } else {
         let (a, b, o, to) = (Target(a), Target(b), Target(o), out.dtype.size());
-        pool::for_ranges(numel, grain, |r| {
+        pool::for_ranges(numel, pool::even(numel, grain, WHOLE), |r| {
             let (a, b) = (a.at(r.start * size), b.at(r.start * size));
             // SAFETY: as above, for a range of the elements that no other thread has.
             unsafe { kernel(a, b, b, o.at(r.start * to), r.len()) }
@@ -111,7 +116,7 @@ pub(super) fn constant(program: &Program, ins: &[View], outs: &[ViewMut], numel:
     if numel <= grain {
         part(0..numel)
     } else {
-        pool::for_ranges(numel, grain, part)
+        pool::for_ranges(numel, pool::even(numel, grain, WHOLE), part)
     }
     true
 }
@@ -194,28 +199,29 @@ impl Direct {
             && once
             && (replaced.is_some() || (0..arity).any(|k| is_number(regs[k])))
             && replaced.is_none_or(|k| matches!(args[k], Arg::At(_)))
-            && let Some((special, [a, b])) = simd::special(*last, dtypes[0], replaced.map(|k| regs[k]), is_number)
+            && let Some((special, operands)) = simd::special(*last, dtypes[0], replaced.map(|k| regs[k]), is_number)
         {
             let arg = |r: Reg| args[regs.iter().position(|&x| x == r).expect("an operand of the instruction")];
-            (kernel, args, in_place, takes_numbers) = (special, [arg(a), arg(b), arg(b)], false, true);
+            (kernel, args, in_place, takes_numbers) = (special, operands.map(arg), false, true);
         }
         let rounds = matches!(*last, Inst::Cast(..)) && dtypes[0].compute() == DType::F32 && dtypes[3].compute() == DType::F32;
         let halves = dtypes[..arity].iter().filter(|&&d| is_half(d)).count() + is_half(dtypes[3]) as usize;
         let grain = plan::grain(cost + 2 * (arity + 1) + halves);
-        // A number as the kernel finds it.
-        let mut number = [0; 8];
-        if let (true, Arg::Value(v)) = (takes_numbers, args[1]) {
-            // SAFETY: no element is larger.
-            unsafe { strided::splat_scalar(v, dtypes[0], number.as_mut_ptr(), 1) };
+        let mut numbers = [Number([0; 8]); 2];
+        for (number, arg) in numbers.iter_mut().zip(&args[1..]).filter(|_| takes_numbers) {
+            if let Arg::Value(v) = *arg {
+                // SAFETY: no element is larger.
+                unsafe { strided::splat_scalar(v, dtypes[0], number.0.as_mut_ptr(), 1) };
+            }
         }
-        Some(Direct { kernel, rounds, args, dtypes, arity, out: o, in_place, takes_numbers, number: Number(number), grain })
+        Some(Direct { kernel, rounds, args, dtypes, arity, out: o, in_place, takes_numbers, numbers, grain })
     }
 
     pub(super) fn run(&self, numel: usize) {
         if numel <= self.grain {
             self.part(0, numel);
         } else {
-            pool::for_ranges(numel, self.grain, |r| self.part(r.start, r.len()));
+            pool::for_ranges(numel, pool::even(numel, self.grain, WHOLE), |r| self.part(r.start, r.len()));
         }
     }
 
@@ -227,7 +233,7 @@ impl Direct {
             let x = |k: usize| match self.args[k] {
                 Arg::At(p) => p.wrapping_add(at * self.dtypes[k].size()),
                 Arg::Element(p) => p,
-                Arg::Value(_) => self.number.0.as_ptr().cast_mut(),
+                Arg::Value(_) => self.numbers[k - 1].0.as_ptr().cast_mut(),
             };
             let out = self.out.wrapping_add(at * self.dtypes[3].size());
             // SAFETY: contiguous views of the kernel's dtypes that hold these elements; the output overlaps no input.

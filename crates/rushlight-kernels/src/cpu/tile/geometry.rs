@@ -25,6 +25,19 @@ pub(super) struct Operand {
     pub(super) dtype: DType,
     pub(super) access: Access,
     strides: Strides,
+    /// Bytes from a tile to the next, where they follow each other regularly.
+    step: isize,
+}
+
+/// A tile, and where it lies.
+pub(super) struct Cursor {
+    tile: usize,
+    /// Elements in it.
+    pub(super) len: usize,
+    /// So many tiles after it are as long as it is, each [`Operand::step`] further.
+    regular: usize,
+    /// Its first element in each operand, and then what does not move: tiles of scratch.
+    pub(super) places: SmallVec<[*mut u8; 8]>,
 }
 
 /// How elements are divided into tiles.
@@ -96,9 +109,68 @@ impl Geometry {
         let operands = views
             .iter()
             .zip(strides)
-            .map(|(v, strides)| Operand { start: start(v), dtype: v.dtype, access: access(&dims, &strides, &tiling), strides })
+            .map(|(v, strides)| {
+                let access = access(&dims, &strides, &tiling);
+                Operand { start: start(v), dtype: v.dtype, access, strides, step: 0 }
+            })
             .collect();
-        Geometry { dims, operands, numel, tile, tiling, tiles }
+        let mut geometry = Geometry { dims, operands, numel, tile, tiling, tiles };
+        geometry.set_steps();
+        geometry
+    }
+
+    fn set_steps(&mut self) {
+        let inner = self.dims.len() - 1;
+        for x in &mut self.operands {
+            let elements = match self.tiling {
+                Tiling::Parts(1) if inner > 0 => x.strides[inner - 1],
+                Tiling::Parts(_) => self.tile as isize * x.strides[inner],
+                Tiling::Rows if x.access == Access::Linear => self.tile as isize,
+                _ => 0,
+            };
+            x.step = elements * x.dtype.size() as isize;
+        }
+    }
+
+    /// The first tile, with places of `scratch` behind those of the operands.
+    pub(super) fn cursor(&self, scratch: impl Iterator<Item = *mut u8>) -> Cursor {
+        let places = self.operands.iter().map(|x| x.start).chain(scratch).collect();
+        let mut cursor = Cursor { tile: 0, len: 0, regular: 0, places };
+        self.seek(&mut cursor, 0);
+        cursor
+    }
+
+    /// Goes to tile `t`, which must exist.
+    pub(super) fn seek(&self, cursor: &mut Cursor, t: usize) {
+        cursor.tile = t;
+        cursor.len = self.tile_len(t);
+        // The last tile of a row, or of all, may be shorter.
+        cursor.regular = match self.tiling {
+            Tiling::Parts(1) => match self.dims[..self.dims.len() - 1].last() {
+                Some(rows) => rows - 1 - t % rows,
+                None => 0,
+            },
+            Tiling::Parts(p) => (p - 1 - t % p).saturating_sub(1),
+            Tiling::Rows if self.operands.iter().all(|x| x.access != Access::Strided) => (self.tiles - 1 - t).saturating_sub(1),
+            _ => 0,
+        };
+        for (o, place) in cursor.places[..self.operands.len()].iter_mut().enumerate() {
+            *place = self.tile_ptr(o, t);
+        }
+    }
+
+    /// Goes to the next tile, if there is one.
+    #[inline]
+    pub(super) fn step(&self, cursor: &mut Cursor) {
+        if cursor.regular > 0 {
+            cursor.tile += 1;
+            cursor.regular -= 1;
+            for (place, x) in cursor.places.iter_mut().zip(&self.operands) {
+                *place = place.wrapping_offset(x.step);
+            }
+        } else if cursor.tile + 1 < self.tiles {
+            self.seek(cursor, cursor.tile + 1);
+        }
     }
 
     /// Whether each tile of operand `o` is one element.
@@ -116,6 +188,7 @@ impl Geometry {
             let rows = self.tiles / parts;
             let (tile, parts) = self::parts(self.width(), LONG);
             (self.tile, self.tiling, self.tiles) = (tile, Tiling::Parts(parts), rows * parts);
+            self.set_steps();
         }
     }
 
@@ -124,7 +197,7 @@ impl Geometry {
     }
 
     /// Elements in tile `t`.
-    pub(super) fn tile_len(&self, t: usize) -> usize {
+    fn tile_len(&self, t: usize) -> usize {
         match self.tiling {
             Tiling::Parts(1) => self.width(),
             Tiling::Parts(p) => self.tile.min(self.width() - t % p * self.tile),
@@ -151,7 +224,7 @@ impl Geometry {
     }
 
     /// First element of tile `t` of operand `o`.
-    pub(super) fn tile_ptr(&self, o: usize, t: usize) -> *mut u8 {
+    fn tile_ptr(&self, o: usize, t: usize) -> *mut u8 {
         let x = &self.operands[o];
         let inner = self.dims.len() - 1;
         // Along the outer dimensions except `skip`, then along the others.
@@ -182,27 +255,27 @@ impl Geometry {
         x.start.wrapping_offset(at * x.dtype.size() as isize)
     }
 
-    /// Copies tile `t` of operand `o` to `to`.
+    /// Copies the tile of operand `o` to `to`.
     ///
     /// # Safety
-    /// `to` is valid for `n = tile_len(t)` elements (or fewer, for a tile of the same elements).
-    pub(super) unsafe fn gather(&self, o: usize, t: usize, n: usize, to: *mut u8) {
+    /// `to` is valid for a tile.
+    pub(super) unsafe fn gather(&self, o: usize, at: &Cursor, to: *mut u8) {
         // SAFETY: the rows lie within the view.
-        unsafe { self.walk(o, t, n, strided::Move::Gather(to)) }
+        unsafe { self.walk(o, at, strided::Move::Gather(to)) }
     }
 
-    /// Copies `from` to tile `t` of operand `o`, unless it is there already.
+    /// Copies `from` to the tile of operand `o`, unless it is there already.
     ///
     /// # Safety
-    /// `from` is valid for `n` elements, and either apart from the tile or at its start.
-    pub(super) unsafe fn scatter(&self, o: usize, t: usize, n: usize, from: *mut u8) {
+    /// `from` is valid for a tile, and either apart from operand `o`'s or at its start.
+    pub(super) unsafe fn scatter(&self, o: usize, at: &Cursor, from: *mut u8) {
         // SAFETY: the rows lie within the view.
-        unsafe { self.walk(o, t, n, strided::Move::Scatter(from)) }
+        unsafe { self.walk(o, at, strided::Move::Scatter(from)) }
     }
 
-    unsafe fn walk(&self, o: usize, t: usize, n: usize, mv: strided::Move) {
+    unsafe fn walk(&self, o: usize, cursor: &Cursor, mv: strided::Move) {
         let x = &self.operands[o];
-        let at = self.tile_ptr(o, t);
+        let (at, n, t) = (cursor.places[o], cursor.len, cursor.tile);
         let size = x.dtype.size();
         let inner = self.dims.len() - 1;
         // SAFETY: `n` elements from `at` along the strides are within the view.

@@ -19,8 +19,8 @@ use crate::backend::*;
 use crate::cpu::{copy, pool, simd};
 use crate::*;
 use direct::Direct;
+use geometry::Cursor;
 use plan::{Place, Plan, Step};
-use smallvec::SmallVec;
 use std::cell::Cell;
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -54,7 +54,7 @@ pub fn pointwise(program: &Program, ins: &[View], outs: &mut [ViewMut]) -> Resul
     if geometry.tiles <= grain {
         run_tiles(&plan, 0..geometry.tiles, &failed);
     } else {
-        pool::for_ranges(geometry.tiles, grain, |tiles| run_tiles(&plan, tiles, &failed));
+        pool::for_ranges(geometry.tiles, pool::even(geometry.tiles, grain, 1), |tiles| run_tiles(&plan, tiles, &failed));
     }
     if failed.into_inner() { Err(Error::runtime("ZeroDivisionError")) } else { Ok(()) }
 }
@@ -138,78 +138,73 @@ thread_local! {
 fn run_tiles(plan: &Plan, tiles: std::ops::Range<usize>, failed: &AtomicBool) {
     let mut slots = SLOTS.try_with(Cell::take).unwrap_or_default();
     slots.reserve(plan.slots);
-    let mut worker =
-        Worker { plan, slots: slots.as_mut_ptr().cast(), regs: SmallVec::from_elem(std::ptr::null_mut(), plan.regs) };
+    let scratch = slots.as_mut_ptr();
+    // Within the reserved vector: the plan counts its slots.
+    let at = plan.geometry.cursor((0..plan.slots).map(|slot| scratch.wrapping_add(slot).cast()));
+    let mut worker = Worker { plan, at };
     // SAFETY: `Plan::new` has checked the program and placed the registers; the tiles are of its geometry.
     unsafe {
+        // Tile 0 stands for all; none is longer.
         worker.hoist();
-        for t in tiles {
-            if !worker.tile(t) {
+        plan.geometry.seek(&mut worker.at, tiles.start);
+        for _ in tiles {
+            if !worker.tile() {
                 failed.store(true, Ordering::Relaxed);
                 break;
             }
+            plan.geometry.step(&mut worker.at);
         }
     }
     let _ = SLOTS.try_with(|s| s.set(slots));
 }
 
-/// The registers of one thread at work.
+/// One thread at work.
 struct Worker<'a> {
     plan: &'a Plan<'a>,
-    slots: *mut u8,
-    /// Where each register's tile lies now.
-    regs: SmallVec<[*mut u8; 16]>,
+    /// The tile that is being computed.
+    at: Cursor,
 }
 
 impl Worker<'_> {
-    fn slot(&self, slot: u16) -> *mut u8 {
-        // Within the reserved vector: the plan counts its slots.
-        self.slots.wrapping_add(slot as usize * SLOT)
+    fn place(&self, place: Place) -> *mut u8 {
+        self.at.places[place as usize]
     }
 
     /// Fills the registers that are the same for every tile.
-    unsafe fn hoist(&mut self) {
-        let g = &self.plan.geometry;
-        let n = g.tile.min(g.numel);
+    unsafe fn hoist(&self) {
         for step in &self.plan.hoisted {
-            // SAFETY: as for `tile`; tile 0 stands for all.
+            // SAFETY: as for `tile`.
             unsafe {
                 match *step {
-                    Step::Const { value, dtype, reg, slot, is_number } => {
-                        self.regs[reg as usize] = self.slot(slot);
-                        strided::splat_scalar(value, dtype, self.slot(slot), if is_number { 1 } else { n });
+                    Step::Const { value, dtype, to, is_number } => {
+                        strided::splat_scalar(value, dtype, self.place(to), if is_number { 1 } else { self.at.len });
                     }
-                    Step::Load { input, reg, slot, raw } => self.load(input, reg, slot, raw, 0, n),
+                    Step::Load { input, to, raw } => self.load(input, to, raw),
                     _ => unreachable!("only constants and loads are hoisted"),
                 }
             }
         }
     }
 
-    /// Runs all instructions for tile `t`; false where a divisor is zero.
-    unsafe fn tile(&mut self, t: usize) -> bool {
-        let plan = self.plan;
-        let n = plan.geometry.tile_len(t);
-        for step in &plan.steps {
+    /// Runs all instructions for the tile; false where a divisor is zero.
+    #[inline]
+    unsafe fn tile(&self) -> bool {
+        let n = self.at.len;
+        for step in &self.plan.steps {
             // SAFETY: the plan's registers are apart from each other, valid for a tile, and of the kernels' dtypes.
             unsafe {
                 match *step {
-                    Step::Load { input, reg, slot, raw } => self.load(input, reg, slot, raw, t, n),
-                    Step::Run { kernel, args: [a, b, c], reg, place } => {
-                        let o = match place {
-                            Place::Slot(slot) => self.slot(slot),
-                            Place::Out(k) => plan.geometry.tile_ptr(plan.out(k), t),
-                        };
-                        self.regs[reg as usize] = o;
-                        kernel(self.regs[a as usize], self.regs[b as usize], self.regs[c as usize], o, n);
+                    Step::Run { kernel, args: [a, b, c], to } => {
+                        kernel(self.place(a), self.place(b), self.place(c), self.place(to), n)
                     }
-                    Step::Round { reg, dtype } => simd::round_half(dtype, self.regs[reg as usize], n),
-                    Step::CheckDivisor { reg, dtype } => {
-                        if strided::any_zero(dtype, self.regs[reg as usize], n) {
+                    Step::Load { input, to, raw } => self.load(input, to, raw),
+                    Step::Round { at, dtype } => simd::round_half(dtype, self.place(at), n),
+                    Step::CheckDivisor { at, dtype } => {
+                        if strided::any_zero(dtype, self.place(at), n) {
                             return false;
                         }
                     }
-                    Step::Store { out, reg, raw } => self.store(out, reg, raw, t, n),
+                    Step::Store { out, from, raw } => self.store(out, from, raw),
                     Step::Const { .. } => unreachable!("constants are hoisted"),
                 }
             }
@@ -217,39 +212,34 @@ impl Worker<'_> {
         true
     }
 
-    unsafe fn load(&mut self, input: u8, reg: Reg, slot: Option<u16>, raw: Option<u16>, t: usize, n: usize) {
-        let plan = self.plan;
-        let x = &plan.geometry.operands[input as usize];
-        let Some(slot) = slot.map(|s| self.slot(s)) else {
-            self.regs[reg as usize] = plan.geometry.tile_ptr(input as usize, t);
-            return;
-        };
-        self.regs[reg as usize] = slot;
-        // SAFETY: the tile's elements lie within the view; slots hold a tile.
+    unsafe fn load(&self, input: u8, to: Place, raw: Option<Place>) {
+        let (geometry, to, n) = (&self.plan.geometry, self.place(to), self.at.len);
+        let dtype = geometry.operands[input as usize].dtype;
+        // SAFETY: the tile's elements lie within the view; scratch holds a tile.
         unsafe {
-            match (plan.converts(x.dtype), raw.map(|r| self.slot(r))) {
-                (false, _) => plan.geometry.gather(input as usize, t, n, slot),
-                (true, None) => simd::from_half(x.dtype, plan.geometry.tile_ptr(input as usize, t), slot, n),
+            match (self.plan.converts(dtype), raw.map(|r| self.place(r))) {
+                (false, _) => geometry.gather(input as usize, &self.at, to),
+                (true, None) => simd::from_half(dtype, self.at.places[input as usize], to, n),
                 (true, Some(raw)) => {
-                    plan.geometry.gather(input as usize, t, n, raw);
-                    simd::from_half(x.dtype, raw, slot, n);
+                    geometry.gather(input as usize, &self.at, raw);
+                    simd::from_half(dtype, raw, to, n);
                 }
             }
         }
     }
 
-    unsafe fn store(&self, out: u8, reg: Reg, raw: Option<u16>, t: usize, n: usize) {
-        let (plan, from) = (self.plan, self.regs[reg as usize]);
-        let o = plan.out(out);
-        let dtype = plan.geometry.operands[o].dtype;
+    unsafe fn store(&self, out: u8, from: Place, raw: Option<Place>) {
+        let (geometry, from, n) = (&self.plan.geometry, self.place(from), self.at.len);
+        let o = self.plan.out(out);
+        let dtype = geometry.operands[o].dtype;
         // SAFETY: the tile's elements lie within the view, which no other thread writes.
         unsafe {
-            match (plan.converts(dtype), raw.map(|r| self.slot(r))) {
-                (false, _) => plan.geometry.scatter(o, t, n, from),
-                (true, None) => simd::to_half(dtype, from, plan.geometry.tile_ptr(o, t), n),
+            match (self.plan.converts(dtype), raw.map(|r| self.place(r))) {
+                (false, _) => geometry.scatter(o, &self.at, from),
+                (true, None) => simd::to_half(dtype, from, self.at.places[o], n),
                 (true, Some(raw)) => {
                     simd::to_half(dtype, from, raw, n);
-                    plan.geometry.scatter(o, t, n, raw);
+                    geometry.scatter(o, &self.at, raw);
                 }
             }
         }

@@ -7,30 +7,24 @@ use crate::cpu::simd;
 use crate::*;
 use smallvec::SmallVec;
 
-/// Where an instruction's result goes.
-#[derive(Clone, Copy)]
-pub(super) enum Place {
-    /// A register's tile.
-    Slot(u16),
-    /// The output with this number, whose tiles are contiguous.
-    Out(u8),
-}
+/// Where a register's tile lies: the number of an operand, or of a tile of scratch behind them ([`Cursor`](super::geometry::Cursor)).
+pub(super) type Place = u16;
 
 /// One step of a tile.
 #[derive(Clone, Copy)]
 pub(super) enum Step {
-    /// Brings an input's tile to `slot`, or points into the buffer where there is no slot. Strided halves pass through `raw`.
-    Load { input: u8, reg: Reg, slot: Option<u16>, raw: Option<u16> },
+    /// Copies an input's tile to scratch. Strided halves pass through `raw`.
+    Load { input: u8, to: Place, raw: Option<Place> },
     /// Fills a register, or its first element where it is only read as a number.
-    Const { value: Scalar, dtype: DType, reg: Reg, slot: u16, is_number: bool },
+    Const { value: Scalar, dtype: DType, to: Place, is_number: bool },
     /// Runs an instruction.
-    Run { kernel: simd::Kernel, args: [Reg; 3], reg: Reg, place: Place },
+    Run { kernel: simd::Kernel, args: [Place; 3], to: Place },
     /// Rounds a register to the half type it stands for.
-    Round { reg: Reg, dtype: DType },
+    Round { at: Place, dtype: DType },
     /// Fails if the register holds a zero.
-    CheckDivisor { reg: Reg, dtype: DType },
+    CheckDivisor { at: Place, dtype: DType },
     /// Writes a register to an output. Strided halves pass through `raw`.
-    Store { out: u8, reg: Reg, raw: Option<u16> },
+    Store { out: u8, from: Place, raw: Option<Place> },
 }
 
 /// A program made ready for its views.
@@ -41,8 +35,6 @@ pub(super) struct Plan<'a> {
     pub(super) steps: SmallVec<[Step; 6]>,
     /// Tiles of scratch memory.
     pub(super) slots: usize,
-    /// Number of registers.
-    pub(super) regs: usize,
     /// Elements per chunk of work.
     pub(super) grain: usize,
     inputs: usize,
@@ -102,7 +94,9 @@ struct Uses {
     scaled: SmallVec<[Option<[Reg; 3]>; 16]>,
     /// Products that sums compute.
     absorbed: SmallVec<[bool; 16]>,
-    /// One element for all of a tile, and all who read it take it as that.
+    /// One element for all of a tile.
+    same: SmallVec<[bool; 16]>,
+    /// Those of `same` that all who read them take as one element, so that no more of them need be there.
     number: SmallVec<[bool; 16]>,
 }
 
@@ -111,7 +105,7 @@ impl Uses {
         let n = program.insts.len();
         let falses = || SmallVec::from_elem(false, n);
         let (last, scaled) = (SmallVec::from_elem(0, n), SmallVec::from_elem(None, n));
-        let mut uses = Uses { last, read: falses(), scaled, absorbed: falses(), number: falses() };
+        let mut uses = Uses { last, read: falses(), scaled, absorbed: falses(), same: falses(), number: falses() };
         for (i, inst) in program.insts.iter().enumerate() {
             for r in inst.operands() {
                 uses.last[r as usize] = i;
@@ -172,15 +166,17 @@ impl Uses {
             self.last[c as usize] = self.last[c as usize].max(i);
         }
         self.number = could_be.clone();
-        for (i, inst) in program.insts.iter().enumerate().filter(|(i, _)| !self.absorbed[*i] && self.scaled[*i].is_none()) {
+        for (i, inst) in program.insts.iter().enumerate() {
+            if self.absorbed[i] || self.scaled[i].is_some() {
+                continue;
+            }
             for r in inst.operands().into_iter().filter(|&r| could_be[r as usize]) {
-                let dtype = program.dtypes[r as usize];
-                let alone = inst.operands().iter().filter(|&&r| could_be[r as usize]).count() == 1;
-                if !alone || simd::special(program.insts[i], dtype, None, |q| q == r).is_none() {
+                if simd::special(*inst, program.dtypes[r as usize], None, |q| could_be[q as usize]).is_none() {
                     self.number[r as usize] = false;
                 }
             }
         }
+        self.same = could_be;
     }
 }
 
@@ -191,7 +187,6 @@ impl<'a> Plan<'a> {
             hoisted: SmallVec::new(),
             steps: SmallVec::new(),
             slots: 0,
-            regs: program.insts.len(),
             grain: 0,
             inputs: ins.len(),
             moves_bits: program.insts.iter().all(|i| matches!(i, Inst::Load(_))),
@@ -229,6 +224,9 @@ impl<'a> Plan<'a> {
     fn lay_out(&mut self, program: &Program, uses: &Uses, in_place: bool) -> Result<bool> {
         let mut slots = Slots::default();
         let mut slot_of: SmallVec<[Option<u16>; 16]> = SmallVec::from_elem(None, program.insts.len());
+        let scratch = self.geometry.operands.len() as Place;
+        // Where each register lies.
+        let mut places: SmallVec<[Place; 16]> = SmallVec::from_elem(0, program.insts.len());
         for (i, inst) in program.insts.iter().enumerate() {
             let dtype = program.dtypes[i];
             match *inst {
@@ -237,46 +235,52 @@ impl<'a> Plan<'a> {
                     // A borrowed input must not be overwritten by another output before it is stored.
                     let borrow =
                         self.is_dense(input as usize) && !self.converts(dtype) && !(in_place && uses.last[i] == usize::MAX);
-                    let slot = (!borrow && !uses.number[i]).then(|| if hoisted { slots.fresh() } else { slots.take() });
-                    let raw = (self.converts(dtype) && !self.is_dense(input as usize)).then(|| slots.raw());
-                    let step = Step::Load { input, reg: i as Reg, slot, raw };
-                    if hoisted {
-                        self.hoisted.push(step);
-                    } else {
-                        self.steps.push(step);
-                        slot_of[i] = slot;
+                    places[i] = input as Place;
+                    if !borrow && !uses.number[i] {
+                        let slot = if hoisted { slots.fresh() } else { slots.take() };
+                        places[i] = scratch + slot;
+                        let raw = (self.converts(dtype) && !self.is_dense(input as usize)).then(|| scratch + slots.raw());
+                        let step = Step::Load { input, to: places[i], raw };
+                        if hoisted {
+                            self.hoisted.push(step);
+                        } else {
+                            self.steps.push(step);
+                            slot_of[i] = Some(slot);
+                        }
                     }
                 }
                 Inst::Const(value) => {
                     let is_number = uses.number[i];
-                    let slot = if is_number { slots.number() } else { slots.fresh() };
-                    self.hoisted.push(Step::Const { value, dtype, reg: i as Reg, slot, is_number });
+                    places[i] = scratch + if is_number { slots.number() } else { slots.fresh() };
+                    self.hoisted.push(Step::Const { value, dtype, to: places[i], is_number });
                 }
                 _ if uses.absorbed[i] => continue,
                 _ => {
                     let (place, special) = match self.direct_output(program, uses, i) {
-                        Some((k, special)) => (Place::Out(k), special),
+                        Some((k, special)) => (self.out(k) as Place, special),
                         None => {
                             let slot = slots.take();
                             slot_of[i] = Some(slot);
-                            (Place::Slot(slot), special(program, uses, i, None))
+                            (scratch + slot, special(program, uses, i, None))
                         }
                     };
+                    places[i] = place;
                     let (kernel, args) = match special {
                         Some(special) => special,
                         None => {
                             let (kernel, divisor) = kernel(program, inst)?;
                             if let Some(reg) = divisor {
-                                self.steps.push(Step::CheckDivisor { reg, dtype: program.dtypes[reg as usize] });
+                                self.steps
+                                    .push(Step::CheckDivisor { at: places[reg as usize], dtype: program.dtypes[reg as usize] });
                             }
                             let operands = inst.operands();
                             let arg = |k: usize| operands[k.min(operands.len() - 1)];
                             (kernel, [arg(0), arg(1), arg(2)])
                         }
                     };
-                    self.steps.push(Step::Run { kernel, args, reg: i as Reg, place });
+                    self.steps.push(Step::Run { kernel, args: args.map(|r| places[r as usize]), to: place });
                     if is_half(dtype) && uses.read[i] {
-                        self.steps.push(Step::Round { reg: i as Reg, dtype });
+                        self.steps.push(Step::Round { at: place, dtype });
                     }
                 }
             }
@@ -292,8 +296,9 @@ impl<'a> Plan<'a> {
             if self.direct_output(program, uses, reg as usize).is_some_and(|(direct, _)| direct == k as u8) {
                 continue;
             }
-            let raw = (self.converts(program.dtypes[reg as usize]) && !self.is_dense(self.out(k as u8))).then(|| slots.raw());
-            self.steps.push(Step::Store { out: k as u8, reg, raw });
+            let raw =
+                (self.converts(program.dtypes[reg as usize]) && !self.is_dense(self.out(k as u8))).then(|| scratch + slots.raw());
+            self.steps.push(Step::Store { out: k as u8, from: places[reg as usize], raw });
         }
         self.slots = slots.count as usize;
         Ok(slots.count == slots.numbers)
@@ -345,11 +350,10 @@ fn special(program: &Program, uses: &Uses, i: usize, replaced: Option<Reg>) -> O
     }
     let first = *program.insts[i].operands().first()?;
     let dtype = program.dtypes[first as usize];
-    if replaced.is_none() && !program.insts[i].operands().iter().any(|&r| uses.number[r as usize]) {
+    if replaced.is_none() && !program.insts[i].operands().iter().any(|&r| uses.same[r as usize]) {
         return None;
     }
-    let (kernel, [a, b]) = simd::special(program.insts[i], dtype, replaced, |r| uses.number[r as usize])?;
-    Some((kernel, [a, b, b]))
+    simd::special(program.insts[i], dtype, replaced, |r| uses.same[r as usize])
 }
 
 /// The kernel of an instruction, and the register that must hold no zero.

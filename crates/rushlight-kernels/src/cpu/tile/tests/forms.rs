@@ -136,3 +136,84 @@ fn a_number_that_others_read_as_a_tensor() {
         }
     }
 }
+
+/// `op` of three views, into new memory: all operands are spread out before.
+fn three(op: TernOp, d: DType) -> Program {
+    let mut p = Program::new();
+    let (a, b, c) = (p.load(0, d), p.load(1, d), p.load(2, d));
+    let r = p.tern(op, a, b, c);
+    p.out(r);
+    p
+}
+
+#[test]
+fn numbers_of_ternary_instructions() {
+    let whole = |a: &Array| {
+        let b = Array::new(a.dtype, Layout::contiguous(&a.layout.shape));
+        a.values().iter().enumerate().for_each(|(i, v)| b.set(i, v.f()));
+        b
+    };
+    for (d, shape) in
+        [DType::F32, DType::F64, DType::BF16, DType::I32].into_iter().flat_map(|d| shapes().into_iter().map(move |s| (d, s)))
+    {
+        for op in [TernOp::Clamp, TernOp::Lerp, TernOp::MulAdd].into_iter().filter(|op| op.accepts(d)) {
+            for (kind, numbers) in (0..narrow(d, &shape).len()).flat_map(|kind| (0..8).map(move |numbers| (kind, numbers))) {
+                let operand = |k: usize| {
+                    let narrow = narrow(d, &shape).swap_remove(kind);
+                    if numbers >> k & 1 == 1 { narrow } else { filled(d, Layout::contiguous(&shape), 3 * k + 2) }
+                };
+                let args = [0, 1, 2].map(operand);
+                let spread = [0, 1, 2].map(|k| whole(&args[k]));
+                let want = Array::new(d, Layout::contiguous(&shape));
+                run(&three(op, d), &[&spread[0], &spread[1], &spread[2]], &[&want]).unwrap();
+                let want = want.values();
+                let what = || format!("{op:?} {d} {shape:?} {kind} {numbers:b}");
+                let ins = || [&args[0], &args[1], &args[2]];
+                let out = Array::new(d, Layout::contiguous(&shape));
+                run(&three(op, d), &ins(), &[&out]).unwrap();
+                assert!(same(&out.values(), &want), "{}", what());
+                // Behind another instruction, with the result in scratch.
+                let mut longer = three(op, d);
+                let r = longer.outs.pop().unwrap();
+                let twice = longer.bin(BinOp::Sub, r, 1);
+                longer.out(twice);
+                let difference = Array::new(d, Layout::contiguous(&shape));
+                run(&binary(BinOp::Sub, d), &[&out, &spread[1]], &[&difference]).unwrap();
+                run(&longer, &ins(), &[&out]).unwrap();
+                assert!(same(&out.values(), &difference.values()), "{} in a program", what());
+                // Replacing each of the operands that are whole.
+                for k in (0..3).filter(|k| numbers >> k & 1 == 0) {
+                    let (x, mut ins) = (whole(&args[k]), ins());
+                    ins[k] = &x;
+                    run(&three(op, d), &ins, &[&x]).unwrap();
+                    assert!(same(&x.values(), &want), "{} onto {k}", what());
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn constants_of_ternary_instructions() {
+    for (d, shape) in
+        [DType::F32, DType::F64, DType::F16, DType::I64].into_iter().flat_map(|d| shapes().into_iter().map(move |s| (d, s)))
+    {
+        let mut p = Program::new();
+        let (x, lo, hi) = (p.load(0, d), p.constant(-1.5, d), p.constant(2.0, d));
+        let r = p.tern(TernOp::Clamp, x, lo, hi);
+        p.out(r);
+        let l = Layout::contiguous(&shape);
+        let (x, out) = (filled(d, l.clone(), 4), Array::new(d, l.clone()));
+        let bound = |v: f64| {
+            let a = Array::new(d, l.clone());
+            (0..l.numel()).for_each(|i| a.set(i, v));
+            a
+        };
+        let want = Array::new(d, l.clone());
+        run(&three(TernOp::Clamp, d), &[&x, &bound(-1.5), &bound(2.0)], &[&want]).unwrap();
+        run(&p, &[&x], &[&out]).unwrap();
+        assert!(same(&out.values(), &want.values()), "{d} {shape:?}");
+        run(&p, &[&x], &[&x]).unwrap();
+        assert!(same(&x.values(), &want.values()), "{d} {shape:?} in place");
+    }
+}
