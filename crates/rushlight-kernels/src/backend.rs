@@ -597,6 +597,10 @@ pub trait Backend: Send + Sync {
     /// contiguous; no view overlaps `out`.
     fn triangle(&self, x: View, diagonal: i64, lower: bool, out: &mut ViewMut) -> Result<()>;
 
+    /// Writes `x` to the elements of `out` from `starts` on, and `value` to all others. `out` is contiguous, large enough, and of x's dtype and
+    /// rank; it does not overlap x.
+    fn surround(&self, x: View, starts: &[usize], value: Scalar, out: &mut ViewMut) -> Result<()>;
+
     /// Advanced indexing. `x: [d_1 … d_k, rest…]`, k indices of one shape `I` (i64, i32; negative counts from the end),
     /// `out: [I…, rest…]`. Errors as gather's.
     fn take(&self, x: View, indices: &[View], out: &mut ViewMut) -> Result<()>;

@@ -13,8 +13,11 @@ use smallvec::SmallVec;
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
+mod surround;
 #[cfg(test)]
 mod tests;
+
+pub(super) use surround::surround;
 
 /// Where the parts of a join have fewer bytes in a row, a copy of each column costs less than a call for each row.
 const NARROW: usize = 64;

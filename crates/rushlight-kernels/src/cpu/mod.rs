@@ -94,6 +94,10 @@ impl Backend for Cpu {
         copy::triangle(x, diagonal, lower, out);
         Ok(())
     }
+    fn surround(&self, x: View, starts: &[usize], value: Scalar, out: &mut ViewMut) -> Result<()> {
+        copy::surround(x, starts, value, out);
+        Ok(())
+    }
     fn take(&self, x: View, indices: &[View], out: &mut ViewMut) -> Result<()> {
         index::take(x, indices, out)
     }

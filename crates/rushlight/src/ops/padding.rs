@@ -3,7 +3,7 @@
 use super::pool::{spatial, window};
 use super::*;
 use crate::autograd::grad_fn;
-use rushlight_kernels::backend::{Places, ViewMut, WindowOp};
+use rushlight_kernels::backend::{Places, WindowOp};
 
 ops![pad];
 
@@ -25,12 +25,7 @@ pub(super) fn pad_constant(x: &Tensor, margins: &[(isize, isize)], value: Scalar
         shape.push(size);
     }
     let y = storage::compute(Layout::contiguous(&shape), data.dtype, &[data.with_layout(source)], |v, out| {
-        fill_margins(out, &starts, v[0].shape(), value)?;
-        let mut copy = Program::new();
-        let r = copy.load(0, data.dtype);
-        copy.out(r);
-        let inner = starts.iter().zip(v[0].shape()).enumerate().fold(out.layout.clone(), |l, (d, (&at, &n))| l.narrow(d, at, n));
-        backend().pointwise(&copy, v, &mut [out.with_layout(&inner)])
+        backend().surround(v[0], &starts, value, out)
     })?;
     let back: Margins = margins.iter().map(|&(before, after)| (-before, -after)).collect();
     // What the gradient holds in the margins is dropped, and what was cut off has none.
@@ -46,25 +41,6 @@ fn padded_size(old: &[usize], d: usize, (before, after): (isize, isize)) -> Resu
             old[d]
         ))
     })
-}
-
-/// Fills everything but the block of sizes `inner` at `starts`: for each dimension, the part before and the part after, within the
-/// block's range of the dimensions before it.
-fn fill_margins(out: &mut ViewMut, starts: &[usize], inner: &[usize], value: Scalar) -> Result<()> {
-    let mut fill = Program::new();
-    let r = fill.constant(value, out.dtype);
-    fill.out(r);
-    let mut rest = out.layout.clone();
-    for (d, (&at, &n)) in starts.iter().zip(inner).enumerate() {
-        let end = at + n;
-        for part in [rest.narrow(d, 0, at), rest.narrow(d, end, rest.shape[d] - end)] {
-            if part.numel() > 0 {
-                backend().pointwise(&fill, &[], &mut [out.with_layout(&part)])?;
-            }
-        }
-        rest = rest.narrow(d, at, n);
-    }
-    Ok(())
 }
 
 /// Where the elements beyond the ends come from.

@@ -101,3 +101,39 @@ fn triangles_keep_one_side_of_a_diagonal() {
         }
     }
 }
+
+#[test]
+fn blocks_with_margins() {
+    // Sizes of the block, and what is before and after it in each dimension.
+    let cases: [(&[usize], &[(usize, usize)]); 14] = [
+        (&[], &[]),
+        (&[5], &[(2, 1)]),
+        (&[0], &[(2, 1)]),
+        (&[3, 4], &[(0, 0), (1, 1)]),
+        (&[3, 4], &[(1, 2), (0, 0)]),
+        (&[3, 40], &[(0, 0), (0, 0)]),
+        (&[2, 3, 4, 5], &[(0, 0), (0, 0), (1, 1), (1, 1)]),
+        (&[2, 3, 40, 50], &[(1, 0), (0, 2), (3, 0), (0, 9)]),
+        (&[3, 0, 4], &[(0, 1), (2, 0), (1, 1)]),
+        (&[3, 2, 0], &[(0, 1), (2, 0), (1, 1)]),
+        (&[2, 70_000], &[(1, 1), (30, 70_000)]),
+        (&[150_000], &[(1, 0)]),
+        (&[60, 700], &[(40, 3), (0, 0)]),
+        (&[40, 33, 65], &[(0, 0), (2, 2), (16, 17)]),
+    ];
+    for (shape, margins) in cases {
+        let whole: Vec<usize> = shape.iter().zip(margins).map(|(n, (a, b))| n + a + b).collect();
+        let starts: Vec<usize> = margins.iter().map(|m| m.0).collect();
+        for dtype in [DType::Bool, DType::F16, DType::F32, DType::I64] {
+            for (k, x) in input_layouts(shape).into_iter().enumerate() {
+                let x = Sample::new(dtype, x, |i| scrambled(dtype, i));
+                let (out, want) =
+                    (Sample::zeros(dtype, Layout::contiguous(&whole)), Sample::new(dtype, Layout::contiguous(&whole), |_| 1.0));
+                let part = starts.iter().zip(shape).enumerate().fold(want.layout.clone(), |l, (d, (&at, &n))| l.narrow(d, at, n));
+                copy(x.view(), &mut want.view_mut().with_layout(&part));
+                surround(x.view(), &starts, crate::Scalar::Float(1.0), &mut out.view_mut());
+                assert_eq!(out.values(), want.values(), "{dtype} {shape:?} {margins:?} {k}");
+            }
+        }
+    }
+}
