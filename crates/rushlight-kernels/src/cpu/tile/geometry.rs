@@ -26,16 +26,16 @@ pub(super) struct Operand {
     pub(super) access: Access,
     strides: Strides,
     /// Bytes from a tile to the next, where they follow each other regularly.
-    step: isize,
+    pub(super) step: isize,
 }
 
 /// A tile, and where it lies.
 pub(super) struct Cursor {
-    tile: usize,
+    pub(super) tile: usize,
     /// Elements in it.
     pub(super) len: usize,
     /// So many tiles after it are as long as it is, each [`Operand::step`] further.
-    regular: usize,
+    pub(super) regular: usize,
     /// Its first element in each operand, and then what does not move: tiles of scratch.
     pub(super) places: SmallVec<[*mut u8; 8]>,
 }

@@ -147,12 +147,16 @@ fn run_tiles(plan: &Plan, tiles: std::ops::Range<usize>, failed: &AtomicBool) {
         // Tile 0 stands for all; none is longer.
         worker.hoist();
         plan.geometry.seek(&mut worker.at, tiles.start);
-        for _ in tiles {
-            if !worker.tile() {
-                failed.store(true, Ordering::Relaxed);
-                break;
+        if let [Step::Run { kernel, args: [a, b, c], to }] = plan.steps[..] {
+            worker.alone(kernel, [a, b, c, to], tiles.end);
+        } else {
+            for _ in tiles {
+                if !worker.tile() {
+                    failed.store(true, Ordering::Relaxed);
+                    break;
+                }
+                plan.geometry.step(&mut worker.at);
             }
-            plan.geometry.step(&mut worker.at);
         }
     }
     let _ = SLOTS.try_with(|s| s.set(slots));
@@ -210,6 +214,28 @@ impl Worker<'_> {
             }
         }
         true
+    }
+
+    /// Runs the only instruction there is up to tile `end`: tiles may be short rows, between which little should happen.
+    unsafe fn alone(&mut self, kernel: simd::Kernel, places: [Place; 4], end: usize) {
+        let geometry = &self.plan.geometry;
+        let steps = places.map(|place| geometry.operands.get(place as usize).map_or(0, |x| x.step));
+        loop {
+            let (n, run) = (self.at.len, (self.at.regular + 1).min(end - self.at.tile));
+            let mut at = places.map(|place| self.place(place));
+            for _ in 0..run {
+                // SAFETY: as for `tile`; the tiles of a run are one step apart each.
+                unsafe { kernel(at[0], at[1], at[2], at[3], n) };
+                for (at, step) in at.iter_mut().zip(steps) {
+                    *at = at.wrapping_offset(step);
+                }
+            }
+            let next = self.at.tile + run;
+            if next == end {
+                return;
+            }
+            geometry.seek(&mut self.at, next);
+        }
     }
 
     unsafe fn load(&self, input: u8, to: Place, raw: Option<Place>) {
