@@ -3,6 +3,7 @@
 use super::fold::{Fold, with_simd, witness};
 use crate::cpu::number::Arith;
 use std::array::from_fn;
+use std::hint::black_box;
 
 /// Accumulators side by side: four AVX-512 registers of f32, enough to hide the latency of an addition.
 const LANES: usize = 64;
@@ -10,6 +11,17 @@ const LANES: usize = 64;
 const BLOCK: usize = 32 * LANES;
 /// Accumulators of what is left after the last full set of lanes.
 const FEW: usize = 16;
+/// Zeros, then ones: `FEW` of them from number `n` on are a mask of the last n places. As loaded numbers they become a vector's mask, where
+/// comparisons with a length became a branch for each lane.
+static LAST: [u32; 2 * FEW] = {
+    let mut last = [0; 2 * FEW];
+    let mut i = FEW;
+    while i < last.len() {
+        last[i] = 1;
+        i += 1;
+    }
+    last
+};
 
 with_simd! {
     fold_run<F: Fold>(elements: &[F::In]) -> F::Acc {
@@ -48,13 +60,12 @@ fn fold_lanes<F: Fold>(elements: &[F::In]) -> (F::Acc, F::Acc) {
             few_seen[l] = witness::<F>(few_seen[l], F::lift(chunk[l]));
         }
     }
-    if let ([_, ..], Some(last)) = (rest, elements.last_chunk::<FEW>()) {
+    if let ([_, ..], Some(last), Some(keep)) = (rest, elements.last_chunk::<FEW>(), LAST[rest.len()..].first_chunk::<FEW>()) {
         // The last elements in one go, without those that have been folded before.
-        let skip = (FEW - rest.len()) as u32;
-        let last: [F::Acc; FEW] = from_fn(|l| if l as u32 >= skip { F::lift(last[l]) } else { F::IDENTITY });
         for l in 0..FEW {
-            few[l] = F::quick(few[l], last[l]);
-            few_seen[l] = if l as u32 >= skip { witness::<F>(few_seen[l], last[l]) } else { few_seen[l] };
+            let x = F::lift(last[l]);
+            few[l] = F::quick(few[l], if keep[l] != 0 { x } else { F::IDENTITY });
+            few_seen[l] = if keep[l] != 0 { witness::<F>(few_seen[l], x) } else { few_seen[l] };
         }
     }
     let seen = if F::PASSES_NAN { across::<F>(seen, few_seen, Arith::add) } else { F::Acc::ZERO };
@@ -65,20 +76,19 @@ fn fold_lanes<F: Fold>(elements: &[F::In]) -> (F::Acc, F::Acc) {
 #[inline(always)]
 fn across<F: Fold>(mut lanes: [F::Acc; LANES], few: [F::Acc; FEW], join: impl Fn(F::Acc, F::Acc) -> F::Acc) -> F::Acc {
     // Each loop of its own length, so that it becomes vector instructions.
-    halve::<F, 32>(&mut lanes, &join);
-    halve::<F, 16>(&mut lanes, &join);
-    for l in 0..FEW {
-        lanes[l] = join(lanes[l], few[l]);
-    }
-    halve::<F, 8>(&mut lanes, &join);
-    halve::<F, 4>(&mut lanes, &join);
-    halve::<F, 2>(&mut lanes, &join);
-    halve::<F, 1>(&mut lanes, &join);
+    halve::<F, 32, LANES>(&mut lanes, &join);
+    halve::<F, 16, LANES>(&mut lanes, &join);
+    // Through memory: else the short vectors of the last steps become those of everything above.
+    let mut lanes: [F::Acc; FEW] = black_box(from_fn(|l| join(lanes[l], few[l])));
+    halve::<F, 8, FEW>(&mut lanes, &join);
+    halve::<F, 4, FEW>(&mut lanes, &join);
+    halve::<F, 2, FEW>(&mut lanes, &join);
+    halve::<F, 1, FEW>(&mut lanes, &join);
     lanes[0]
 }
 
 #[inline(always)]
-fn halve<F: Fold, const N: usize>(lanes: &mut [F::Acc; LANES], join: &impl Fn(F::Acc, F::Acc) -> F::Acc) {
+fn halve<F: Fold, const N: usize, const ALL: usize>(lanes: &mut [F::Acc; ALL], join: &impl Fn(F::Acc, F::Acc) -> F::Acc) {
     for l in 0..N {
         lanes[l] = join(lanes[l], lanes[l + N]);
     }
