@@ -39,16 +39,20 @@ impl Along {
     /// Offsets of the rows from `first` on, in each view.
     #[inline]
     pub(super) fn from(&self, first: usize) -> impl Iterator<Item = [isize; VIEWS]> {
-        let mut steps = [0isize; VIEWS];
-        let even = self.dims.len() <= 1;
-        if even {
-            self.strides.iter().zip(&mut steps).for_each(|(s, step)| *step = s.first().copied().unwrap_or(0));
-        }
-        let mut walk = if even { None } else { Some(self.walk(first)) };
+        let steps = self.steps();
+        let mut walk = if steps.is_some() { None } else { Some(self.walk(first)) };
+        let steps = steps.unwrap_or_default();
         (first..self.rows).map(move |row| match &mut walk {
             None => steps.map(|step| row as isize * step),
             Some(walk) => walk.next().expect("as many offsets as rows"),
         })
+    }
+
+    /// From row to row, in each view, where all steps are alike.
+    pub(super) fn steps(&self) -> Option<[isize; VIEWS]> {
+        let mut steps = [0isize; VIEWS];
+        self.strides.iter().zip(&mut steps).for_each(|(s, step)| *step = s.first().copied().unwrap_or(0));
+        (self.dims.len() <= 1).then_some(steps)
     }
 
     fn walk(&self, first: usize) -> impl Iterator<Item = [isize; VIEWS]> {

@@ -71,22 +71,30 @@ impl<T: Compute<Wide: Real>> Job<T> {
         // SAFETY: a class is within the weights.
         self.weight.map_or(1.0, |(w, step)| unsafe { (*w.get().offset(class as isize * step)).widen().to_f64() })
     }
-    /// Losses of log-probabilities without weights, added up, how many they are, and how many rows have no class. In four sums, so that an
-    /// addition does not wait for the one before.
+    /// Losses of log-probabilities without weights, added up, how many they are, and how many rows have no class.
     fn unweighted(&self, rows: Range<usize>) -> [f64; 3] {
-        let (mut sums, mut without) = ([0f64; 4], 0usize);
-        let mut targets = self.along.from(rows.start).take(rows.len());
+        let n = rows.len();
+        let (sum, without) = match self.along.steps() {
+            Some(steps) => self.add_up(rows.map(|row| steps.map(|step| row as isize * step))),
+            None => self.add_up(self.along.from(rows.start).take(n)),
+        };
+        [sum, (n - without) as f64, without as f64]
+    }
+    /// In four sums, so that an addition does not wait for the one before.
+    #[inline(always)]
+    fn add_up(&self, mut offsets: impl Iterator<Item = [isize; 3]>) -> (f64, usize) {
+        let (mut sums, mut without) = ([0f64; 4], 0);
         'rows: loop {
             for sum in &mut sums {
-                let Some(at) = targets.next() else { break 'rows };
-                // SAFETY: offsets of the row's own, of which the class is an element.
+                let Some(at) = offsets.next() else { break 'rows };
+                // SAFETY: offsets of a row's own, of which the class is an element.
                 match unsafe { self.class(at[1]) } {
                     Some(class) => *sum -= unsafe { (*self.x.get().offset(at[0] + class as isize * self.step)).widen().to_f64() },
                     None => without += 1,
                 }
             }
         }
-        [(sums[0] + sums[1]) + (sums[2] + sums[3]), (rows.len() - without) as f64, without as f64]
+        ((sums[0] + sums[1]) + (sums[2] + sums[3]), without)
     }
     /// An error for the first target that is neither a class nor ignored.
     fn check(&self) -> Result<()> {

@@ -69,7 +69,8 @@ macro_rules! folds {
             let mut sum = [[A::ZERO; ACCUMULATORS]; M];
             $(let ($x, $tail) = $x.as_chunks::<ACCUMULATORS>();)*
             for k in 0..folds!(first $($x)*).len() {
-                $(let $x = &$x[k];)*
+                // By value: to a reference, LLVM holds that the sums might overlap it, and keeps them in memory.
+                $(let $x = $x[k];)*
                 for l in 0..ACCUMULATORS {
                     let y = f($($x[l]),*);
                     for i in 0..M {
@@ -157,12 +158,14 @@ macro_rules! maps {
             $(let ($x, $tail) = $x.as_chunks::<ACCUMULATORS>();)*
             let (out, out_tail) = out.as_chunks_mut::<ACCUMULATORS>();
             for k in 0..out.len() {
-                $(let $x = &$x[k];)*
-                let out = &mut out[k];
+                // By value, as above.
+                $(let $x = $x[k];)*
+                let mut y = out[k];
                 for l in 0..ACCUMULATORS {
-                    out[l] = f($($x[l],)* out[l]);
-                    sum[l] = sum[l] + out[l];
+                    y[l] = f($($x[l],)* y[l]);
+                    sum[l] = sum[l] + y[l];
                 }
+                out[k] = y;
             }
             if !out_tail.is_empty() {
                 $(let $x = padded($tail, A::ZERO);)*
