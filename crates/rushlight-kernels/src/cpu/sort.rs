@@ -6,6 +6,8 @@
 //! others once (`few`).
 
 use super::matmul::try_run;
+use super::pool;
+use super::rows::Shared;
 use super::simd::{self, Body, Isa};
 use super::walk::{GRAIN, Grid, at_least_1d, same_memory, without};
 use crate::backend::*;
@@ -106,6 +108,8 @@ fn lines<T: Key>(
     let [xs, vs, is] = [&xl, &vl, &il].map(|l| l.strides[dim]);
     let in_place = same_memory(&x, values) || same_memory(&x, indices);
     let (values, indices) = (&*values, &*indices);
+    // Of a long line, values written where they belong would miss the cache: once positions are known, they are fetched in order.
+    let fetch = m == n && n >= radix::APART;
     let block = |range: Range<usize>| {
         let mut copy: Vec<T> = Vec::new();
         let mut order = Order::new(descending);
@@ -122,18 +126,26 @@ fn lines<T: Key>(
                 copy.extend((0..n as isize).map(|j| unsafe { x.offset(j * xs).read() }));
                 &copy
             };
-            let emit = |rank: usize, position: usize| {
-                let (values, indices, rank) = (values.ptr::<T>(), indices.ptr::<i64>(), rank as isize);
+            let (to_values, to_indices) = (Shared::new(values.ptr::<T>()), Shared::new(indices.ptr::<i64>()));
+            // By value, as loops that call it store all the time.
+            let emit = move |rank: usize, position: usize| {
+                let at = rank as isize;
                 // SAFETY: positions of a line of the outputs, each of which is written once; lines are disjoint.
                 unsafe {
-                    values.offset(va + rank * vs).write(line[position]);
-                    indices.offset(ia + rank * is).write(position as i64);
+                    if !fetch {
+                        to_values.get().offset(va + at * vs).write(line[position]);
+                    }
+                    to_indices.get().offset(ia + at * is).write(position as i64);
                 }
             };
             match wanted {
                 Wanted::First if done.is_ok() => done = order.first(line, m, emit),
                 Wanted::First => {}
                 Wanted::Nth(nth) => emit(0, order.nth(line, nth)),
+            }
+            if fetch && done.is_ok() {
+                // SAFETY: a line of each output, of which the positions have been written.
+                unsafe { fetch_values(line, to_indices.get().offset(ia), is, to_values.get().offset(va), vs) };
             }
         });
         done
@@ -142,6 +154,21 @@ fn lines<T: Key>(
     let grain = if n > radix::PART { grid.len() } else { (GRAIN / 16 / n).max(1) };
     try_run(grid.len().div_ceil(grain), |i| block(i * grain..((i + 1) * grain).min(grid.len())))
 }
+/// Writes the values at the positions that `indices` names.
+///
+/// # Safety
+/// As many positions of the line, and as much room, as it has elements; only this call touches them.
+unsafe fn fetch_values<T: Element>(line: &[T], indices: *const i64, is: isize, values: *mut T, vs: isize) {
+    let (indices, values) = (Shared::new(indices.cast_mut()), Shared::new(values));
+    pool::for_ranges(line.len(), radix::PART, |ranks| {
+        let (line, indices, values, is, vs) = (line, indices.get(), values.get(), is, vs);
+        for rank in ranks.start as isize..ranks.end as isize {
+            // SAFETY: the caller's promise.
+            unsafe { values.offset(rank * vs).write(line[indices.offset(rank * is).read() as usize]) };
+        }
+    });
+}
+
 /// Keys and positions as integers.
 trait Packed: Copy + Ord + Send + Sync {
     fn pack(key: u64, low: u32, position: usize) -> Self;
@@ -171,6 +198,7 @@ macro_rules! packed {
 packed!(u64 u128);
 
 /// The keys of a line as they are packed: less the smallest, so that they take fewer bits.
+#[derive(Clone, Copy)]
 struct Keys {
     /// Turns a descending order into the ascending one of inverted keys; positions stay as they are, so it is stable too.
     flip: u64,
@@ -234,7 +262,7 @@ impl Order {
         Order { descending, keys: vec![], narrow: vec![], wide: vec![] }
     }
     /// Calls `emit(rank, position)` for the first `m` ranks.
-    fn first<T: Key>(&mut self, line: &[T], m: usize, emit: impl Fn(usize, usize) + Sync) -> Result<()> {
+    fn first<T: Key>(&mut self, line: &[T], m: usize, emit: impl Fn(usize, usize) + Sync + Copy) -> Result<()> {
         if T::BITS <= 32 && few::pays(m, line.len()) {
             let flip = if self.descending { u32::MAX >> (32 - T::BITS) } else { 0 };
             few::first(line, m, flip, &mut self.keys, &mut self.narrow);
@@ -244,8 +272,8 @@ impl Order {
         let keys = Keys::of(line, self.descending);
         let by_digits = m == line.len() && (radix::LONG..=u32::MAX as usize).contains(&m);
         match (by_digits, keys.narrow()) {
-            (true, true) => radix::sort::<u64, T>(line, &keys, emit)?,
-            (true, false) => radix::sort::<u128, T>(line, &keys, emit)?,
+            (true, true) => radix::sort::<u64, T>(line, keys, emit)?,
+            (true, false) => radix::sort::<u128, T>(line, keys, emit)?,
             (false, true) => leading(pack(line, &keys, &mut self.narrow), m, keys.low, emit),
             (false, false) => leading(pack(line, &keys, &mut self.wide), m, keys.low, emit),
         }
