@@ -117,31 +117,60 @@ pub(super) unsafe fn zero(to: *mut f32, n: usize) {
 /// `n` elements at distances of `step`, and `to` has room for them.
 #[inline(always)]
 unsafe fn copy(from: *const f32, n: usize, step: isize, to: *mut f32) {
-    const RUN: usize = 16;
-    // SAFETY: the caller's promise; a pair is read whole only if another one follows.
+    // SAFETY: the caller's promise.
     unsafe {
-        let mut i = 0;
         match step {
-            1 if n >= RUN => {
-                // Registers of a fixed size, the last one over part of the one before: several times faster than calls of memcpy.
-                while i < n {
-                    let at = i.min(n - RUN);
-                    to.add(at).cast::<[f32; RUN]>().write_unaligned(from.add(at).cast::<[f32; RUN]>().read_unaligned());
-                    i += RUN;
-                }
-            }
-            2 => {
-                while i + RUN < n {
-                    let pairs = from.add(2 * i).cast::<[[f32; 2]; RUN]>().read_unaligned();
-                    to.add(i).cast::<[f32; RUN]>().write_unaligned(pairs.map(|p| p[0]));
-                    i += RUN;
-                }
-            }
-            _ => {}
+            1 if n >= 16 => runs::<16>(from, n, to),
+            1 if n >= 8 => runs::<8>(from, n, to),
+            2 if n > 16 => every_second::<16>(from, n, to),
+            2 if n > 8 => every_second::<8>(from, n, to),
+            _ => (0..n).for_each(|i| *to.add(i) = *from.offset(i as isize * step)),
         }
-        while i < n {
-            *to.add(i) = *from.offset(i as isize * step);
-            i += 1;
+    }
+}
+
+/// In registers of a fixed size, the last one over part of the one before: several times faster than calls of memcpy.
+///
+/// # Safety
+/// As [`copy`]; `n` is at least `RUN`.
+#[inline(always)]
+unsafe fn runs<const RUN: usize>(from: *const f32, n: usize, to: *mut f32) {
+    for i in (0..n).step_by(RUN) {
+        let at = i.min(n - RUN);
+        // SAFETY: the caller's promise.
+        unsafe { to.add(at).cast::<[f32; RUN]>().write_unaligned(from.add(at).cast::<[f32; RUN]>().read_unaligned()) };
+    }
+}
+
+/// # Safety
+/// As [`copy`]; `n` is larger than `RUN`.
+#[inline(always)]
+unsafe fn every_second<const RUN: usize>(from: *const f32, n: usize, to: *mut f32) {
+    // SAFETY: the caller's promise; pairs are read whole, so that each but the last begins with its element, and the last ends with it.
+    unsafe {
+        for i in (0..n - RUN).step_by(RUN) {
+            let pairs = from.add(2 * i).cast::<[[f32; 2]; RUN]>().read_unaligned();
+            to.add(i).cast::<[f32; RUN]>().write_unaligned(pairs.map(|p| p[0]));
+        }
+        let at = n - RUN;
+        let pairs = from.add(2 * at - 1).cast::<[[f32; 2]; RUN]>().read_unaligned();
+        to.add(at).cast::<[f32; RUN]>().write_unaligned(pairs.map(|p| p[1]));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_of_any_length_and_step_are_copied() {
+        for (n, step) in (1..50usize).flat_map(|n| (1..4usize).map(move |step| (n, step))) {
+            let from: Vec<f32> = (0..(n - 1) * step + 1).map(|i| i as f32).collect();
+            let mut to = vec![-1.0; n + 1];
+            // SAFETY: both have room for `n` elements.
+            unsafe { copy(from.as_ptr(), n, step as isize, to.as_mut_ptr()) };
+            let want: Vec<f32> = (0..n).map(|i| (i * step) as f32).chain([-1.0]).collect();
+            assert_eq!(to, want, "{n} elements, step {step}");
         }
     }
 }
