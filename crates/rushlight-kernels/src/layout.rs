@@ -93,7 +93,8 @@ impl Layout {
     /// Number of elements.
     #[inline]
     pub fn numel(&self) -> usize {
-        self.shape.iter().product()
+        // Only a layout without elements may have sizes whose product overflows on the way to nought.
+        self.shape.iter().fold(1, |n: usize, &d| n.wrapping_mul(d))
     }
     /// Row-major without gaps (dimensions of size one may have any stride; an empty layout is contiguous).
     #[inline]

@@ -1,11 +1,11 @@
 //! The Python object of a tensor, and the promise that one tensor is one object.
 
-use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::{PyTypeInfo, ffi};
 use rushlight::Tensor;
 use std::ops::Deref;
-use std::ptr::null_mut;
-use std::sync::atomic::{AtomicPtr, Ordering::*};
+use std::ptr::{self, null_mut};
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::*};
 
 /// A tensor, as Python sees it. Methods come from the op table (`call.rs`), type slots from `slots.rs`, the rest from `python/rushlight/_tensor.py`.
 #[pyclass(name = "Tensor", module = "rushlight", subclass, frozen, weakref, dict)]
@@ -34,8 +34,8 @@ impl PyTensor {
     }
 }
 
-/// The slot holds the object itself, not counted. With an interpreter lock this is safe: who reads it holds the lock, and so does the
-/// object's deallocation, which empties the slot.
+/// The slot holds the object itself, not counted. With an interpreter lock this is safe: who reads it holds the lock, and so do who writes it
+/// and the object's deallocation, which empties the slot.
 #[cfg(not(Py_GIL_DISABLED))]
 mod slot {
     use super::*;
@@ -49,14 +49,15 @@ mod slot {
     pub fn note(object: &Bound<'_, PyTensor>) {
         let this = object.get();
         let p = object.as_ptr().cast::<()>();
-        if this.tensor.binding().compare_exchange(null_mut(), p, AcqRel, Acquire).is_ok() {
+        if this.tensor.binding().load(Acquire).is_null() {
+            this.tensor.binding().store(p, Release);
             this.noted.store(p, Release);
         }
     }
     pub fn forget(this: &PyTensor) {
         let p = this.noted.load(Acquire);
-        if !p.is_null() {
-            let _ = this.tensor.binding().compare_exchange(p, null_mut(), AcqRel, Acquire);
+        if !p.is_null() && this.tensor.binding().load(Acquire) == p {
+            this.tensor.binding().store(null_mut(), Release);
         }
     }
 }
@@ -94,13 +95,42 @@ impl Drop for PyTensor {
     }
 }
 
+/// A new object of the class itself.
+///
+/// PyO3 goes through the constructor of `object`, which in Python 3.11 and 3.12 gives every tensor a `__dict__` that hardly one will use. So only
+/// the first object is made like that: it shows where the `PyTensor` lies. In the others it is written into new memory, where zeros stand for
+/// a `__dict__` and weak references that are yet to come.
+#[allow(unsafe_code)]
+#[inline]
+fn new_object(py: Python<'_>, tensor: Tensor) -> PyResult<Bound<'_, PyTensor>> {
+    static PLACE: AtomicUsize = AtomicUsize::new(0);
+    let place = PLACE.load(Relaxed);
+    if place == 0 {
+        let object = Bound::new(py, PyTensor::of(tensor))?;
+        let place = ptr::from_ref(object.get()).addr() - object.as_ptr().addr();
+        let size: usize = object.get_type().getattr("__basicsize__")?.extract()?;
+        // Anything else in the object would have to be known here.
+        if size == place + size_of::<PyTensor>() + 2 * size_of::<*mut ffi::PyObject>() {
+            PLACE.store(place, Relaxed);
+        }
+        return Ok(object);
+    }
+    // SAFETY: the allocator gives zeroed memory of the class's size, and the class has nothing but the `PyTensor`, a `__dict__` and weak references.
+    unsafe {
+        let new = ffi::PyType_GenericAlloc(PyTensor::type_object_raw(py), 0);
+        let object = Bound::from_owned_ptr_or_err(py, new)?;
+        new.byte_add(place).cast::<PyTensor>().write(PyTensor::of(tensor));
+        Ok(object.cast_into_unchecked())
+    }
+}
+
 /// The object of `tensor`: the one that exists already, or a new one.
 #[inline]
 pub fn wrap<'py>(py: Python<'py>, tensor: Tensor) -> PyResult<Bound<'py, PyAny>> {
     if let Some(object) = slot::object(py, &tensor) {
         return Ok(object);
     }
-    let object = Bound::new(py, PyTensor::of(tensor))?;
+    let object = new_object(py, tensor)?;
     slot::note(&object);
     Ok(object.into_any())
 }

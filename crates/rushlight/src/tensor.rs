@@ -10,8 +10,8 @@ use rushlight_kernels::layout::copied;
 use rushlight_kernels::{Buffer, Element, dispatch};
 use std::ptr::NonNull;
 use std::sync::atomic::{
-    AtomicPtr, AtomicU8,
-    Ordering::{Acquire, Release},
+    AtomicBool, AtomicPtr, AtomicU8, AtomicUsize,
+    Ordering::{Acquire, Relaxed, Release},
 };
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
 
@@ -23,6 +23,7 @@ pub struct Tensor(pub(crate) Arc<Inner>);
 
 pub(crate) struct Inner {
     data: RwLock<Data>,
+    facts: Facts,
     auto: RwLock<Auto>,
     /// [`Auto::traits`], to be read without the lock.
     traits: AtomicU8,
@@ -34,6 +35,53 @@ impl Drop for Inner {
     fn drop(&mut self) {
         // History may be a million nodes long: hand it to the iterative dropper instead of recursing.
         self.auto.get_mut().unwrap_or_else(PoisonError::into_inner).bury_history();
+    }
+}
+
+/// What ops ask first about a tensor's data, to be read without the lock: taking and giving back a lock costs more than a small op's other checks.
+struct Facts {
+    numel: AtomicUsize,
+    dtype: AtomicU8,
+    wrapped: AtomicBool,
+}
+
+impl Facts {
+    #[inline]
+    fn of(data: &Data) -> Facts {
+        Facts {
+            numel: AtomicUsize::new(data.layout.numel()),
+            dtype: AtomicU8::new(data.dtype as u8),
+            wrapped: AtomicBool::new(data.wrapped),
+        }
+    }
+    fn follow(&self, data: &Data) {
+        self.numel.store(data.layout.numel(), Relaxed);
+        self.dtype.store(data.dtype as u8, Relaxed);
+        self.wrapped.store(data.wrapped, Relaxed);
+    }
+}
+
+/// What a tensor points at, locked for a change.
+pub(crate) struct DataMut<'a> {
+    data: RwLockWriteGuard<'a, Data>,
+    facts: &'a Facts,
+}
+
+impl std::ops::Deref for DataMut<'_> {
+    type Target = Data;
+    fn deref(&self) -> &Data {
+        &self.data
+    }
+}
+impl std::ops::DerefMut for DataMut<'_> {
+    fn deref_mut(&mut self) -> &mut Data {
+        &mut self.data
+    }
+}
+impl Drop for DataMut<'_> {
+    fn drop(&mut self) {
+        // Still under the lock: its next holder finds both in agreement.
+        self.facts.follow(&self.data);
     }
 }
 
@@ -82,10 +130,22 @@ impl Tensor {
     pub(crate) fn from_data(data: Data) -> Tensor {
         Tensor::from_parts(data, Auto::new())
     }
+    #[allow(unsafe_code)]
     #[inline]
     pub(crate) fn from_parts(data: Data, auto: Auto) -> Tensor {
-        let traits = AtomicU8::new(auto.traits().0);
-        Tensor(Arc::new(Inner { data: RwLock::new(data), auto: RwLock::new(auto), traits, binding: AtomicPtr::default() }))
+        let (facts, traits) = (Facts::of(&data), AtomicU8::new(auto.traits().0));
+        // Field by field where they will stay: as a whole it would be put together elsewhere and copied, 300 bytes for every result.
+        let mut inner = Arc::<Inner>::new_uninit();
+        let place = Arc::get_mut(&mut inner).expect("nobody else knows it").as_mut_ptr();
+        // SAFETY: the memory is new and has the size of an `Inner`; every field is written, once.
+        unsafe {
+            (&raw mut (*place).data).write(RwLock::new(data));
+            (&raw mut (*place).facts).write(facts);
+            (&raw mut (*place).auto).write(RwLock::new(auto));
+            (&raw mut (*place).traits).write(traits);
+            (&raw mut (*place).binding).write(AtomicPtr::default());
+            Tensor(inner.assume_init())
+        }
     }
     /// A tensor of `shape` that takes over the elements of `values` (row-major) without copying.
     ///
@@ -165,8 +225,8 @@ impl Tensor {
             Err(TryLockError::WouldBlock) => None,
         }
     }
-    pub(crate) fn data_mut(&self) -> RwLockWriteGuard<'_, Data> {
-        self.0.data.write().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn data_mut(&self) -> DataMut<'_> {
+        DataMut { data: self.0.data.write().unwrap_or_else(PoisonError::into_inner), facts: &self.0.facts }
     }
     pub(crate) fn auto(&self) -> RwLockReadGuard<'_, Auto> {
         self.0.auto.read().unwrap_or_else(PoisonError::into_inner)
@@ -209,12 +269,14 @@ impl Tensor {
         self.data_ref().layout.rank()
     }
     /// Number of elements.
+    #[inline]
     pub fn numel(&self) -> usize {
-        self.data_ref().layout.numel()
+        self.0.facts.numel.load(Relaxed)
     }
     /// Element type.
+    #[inline]
     pub fn dtype(&self) -> DType {
-        self.data_ref().dtype
+        DType::ALL[self.0.facts.dtype.load(Relaxed) as usize]
     }
     /// Whether the elements lie row-major without gaps.
     pub fn is_contiguous(&self) -> bool {
@@ -249,8 +311,9 @@ impl Tensor {
         Arc::ptr_eq(&self.0, &other.0)
     }
     /// Whether it is a bare number, of the lowest priority in promotion ([`Tensor::wrapped_number`]).
+    #[inline]
     pub fn is_wrapped_number(&self) -> bool {
-        self.data_ref().wrapped
+        self.0.facts.wrapped.load(Relaxed)
     }
     /// The same memory under any layout that fits in it, without history: negative steps and overlaps included.
     ///
