@@ -13,6 +13,7 @@
 //! | `autograd.rs` | backward, nodes, hooks, custom functions |
 //! | `optim.rs` | optimizer steps |
 //! | `module.rs` | the base of `nn.Module`: attributes and calls |
+//! | `small.rs` | the allocator |
 //! | `random.rs`, `types.rs`, `settings.rs`, `place.rs`, `error.rs` | generators; dtype, device, sizes; settings; lines of the program; exceptions |
 
 #![allow(non_snake_case, reason = "the module's name is PyTorch's")]
@@ -30,11 +31,15 @@ mod place;
 mod random;
 mod settings;
 mod slots;
+mod small;
 mod tensor;
 mod types;
 
 use pyo3::prelude::*;
 use rushlight::DType;
+
+#[global_allocator]
+static ALLOCATOR: small::Small = small::Small;
 
 #[pymodule(gil_used = false)]
 fn _C(module: &Bound<'_, PyModule>) -> PyResult<()> {
