@@ -3,7 +3,7 @@
 
 use super::node::{BackwardFn, Edge, Node, OutMeta, Part, bury, bury_node};
 use super::view::ViewKind;
-use super::{Save, grad_fn, is_grad_enabled, is_recorded, mode, record};
+use super::{Auto, Save, grad_fn, is_grad_enabled, is_recorded, mode, record};
 use crate::storage::{self, Data};
 use crate::{Error, Result, Tensor, promote};
 use smallvec::{SmallVec, smallvec};
@@ -17,20 +17,14 @@ use std::sync::Arc;
 pub(crate) fn apply(op: &'static str, x: &Tensor, f: impl FnOnce(&Tensor) -> Result<Tensor>) -> Result<()> {
     check(x)?;
     // If nobody else can see x's memory, the result's memory simply takes its place: no copy, and what was saved of the old value stays valid.
-    let (replace, before) = {
-        let data = x.data();
-        let replace = data.layout.is_new()
-            && Arc::strong_count(&data.storage) == 2
-            && !data.storage.is_foreign()
-            && data.storage.nbytes() == data.layout.numel() * data.dtype.size();
-        (replace, data.storage.stamp())
-    };
-    let old = alias_with_history(x)?;
-    {
-        let mut auto = old.auto_mut();
-        auto.copy_on_save = !replace;
-        auto.overwritten_by = op;
-    }
+    let edge = x.edge()?;
+    let data = x.data();
+    let replace = data.layout.is_new()
+        && Arc::strong_count(&data.storage) == 2
+        && !data.storage.is_foreign()
+        && data.storage.nbytes() == data.layout.numel() * data.dtype.size();
+    let before = data.storage.stamp();
+    let old = Tensor::from_parts(data, Auto { copy_on_save: !replace, overwritten_by: op, ..place_of(x, edge) });
     let result = f(&old)?;
     let result = fit(op, x, result)?;
     put(x, &result, replace, before)?;
@@ -116,7 +110,11 @@ pub(crate) fn relayout(x: &Tensor, f: impl FnOnce(&Tensor) -> Result<Tensor>) ->
 
 /// May `x` be written now?
 pub(crate) fn check(x: &Tensor) -> Result<()> {
-    if x.data_ref().layout.may_overlap() {
+    let overlaps = {
+        let data = x.data_ref();
+        !data.layout.is_contiguous() && data.layout.may_overlap()
+    };
+    if overlaps {
         return Err(Error::runtime(
             "unsupported operation: more than one element of the written-to tensor refers to a single memory location. \
              Please clone() the tensor before performing the operation.",
@@ -132,7 +130,8 @@ fn check_history(x: &Tensor) -> Result<()> {
             "Inplace update to inference tensor outside InferenceMode is not allowed. You can make a clone to get a normal tensor before doing inplace update.",
         ));
     }
-    if !is_grad_enabled() {
+    let traits = x.traits();
+    if !is_grad_enabled() || !traits.is_view() && !traits.requires_grad() {
         return Ok(());
     }
     let view = x.auto().view.as_ref().map(|v| (v.base.clone(), v.kind));
@@ -163,11 +162,12 @@ fn check_history(x: &Tensor) -> Result<()> {
 
 /// The result in x's shape and dtype, or the error PyTorch gives.
 fn fit(op: &str, x: &Tensor, result: Tensor) -> Result<Tensor> {
-    let (shape, dtype) = (x.shape(), x.dtype());
-    if result.shape() != shape {
+    let dtype = x.dtype();
+    let differs = x.data_ref().layout.shape != result.data_ref().layout.shape;
+    if differs {
         return Err(Error::runtime(format!(
             "{op}: output with shape {:?} doesn't match the broadcast shape {:?}",
-            shape.as_slice(),
+            x.shape().as_slice(),
             result.shape().as_slice()
         )));
     }
@@ -183,14 +183,17 @@ fn fit(op: &str, x: &Tensor, result: Tensor) -> Result<Tensor> {
 
 /// Puts result's elements where x's are.
 fn put(x: &Tensor, result: &Tensor, replace: bool, before: (u64, u32)) -> Result<()> {
-    let (old, new) = (x.data(), result.data());
-    let same_memory = Arc::ptr_eq(&old.storage, &new.storage);
+    let new = result.data();
+    let same_memory = Arc::ptr_eq(&x.data_ref().storage, &new.storage);
     if replace && !same_memory {
         let dense = if new.layout.is_new() { new } else { crate::ops::copy_data(&new)? };
-        dense.storage.succeed(&old.storage);
-        *x.data_mut() = dense;
+        let mut data = x.data_mut();
+        dense.storage.succeed(&data.storage);
+        let old = std::mem::replace(&mut *data, dense);
+        drop((data, old));
         return Ok(());
     }
+    let old = x.data();
     if same_memory && old.layout == new.layout {
         if x.stamp() != before {
             return Ok(()); // An op that asked for its `target` has written already.
@@ -213,7 +216,8 @@ pub(crate) fn write_data(target: &Data, source: &Data) -> Result<()> {
 
 /// After `x` was overwritten by `result`'s values: x's history is now result's.
 pub(crate) fn rebase(x: &Tensor, result: &Tensor) -> Result<()> {
-    if !is_grad_enabled() {
+    let traits = x.traits();
+    if !is_grad_enabled() || !traits.is_view() && !traits.requires_grad() && !result.traits().requires_grad() {
         return Ok(());
     }
     let view = x.auto().view.clone();
@@ -261,9 +265,7 @@ pub(crate) fn rebase(x: &Tensor, result: &Tensor) -> Result<()> {
 /// Another handle on x's memory with x's present place in the graph, but not its being a view.
 pub(crate) fn alias_with_history(x: &Tensor) -> Result<Tensor> {
     let edge = x.edge()?;
-    let t = Tensor::from_data(x.data());
-    adopt(&t, edge, x);
-    Ok(t)
+    Ok(Tensor::from_parts(x.data(), place_of(x, edge)))
 }
 
 /// A copy of x's values with x's place in the graph.
@@ -284,12 +286,14 @@ pub(crate) fn copy_with_history(x: &Tensor) -> Tensor {
     t
 }
 
-fn adopt(t: &Tensor, edge: Edge, x: &Tensor) {
-    let mut auto = t.auto_mut();
+/// A place in the graph like that of `x`, whose gradient goes to `edge`.
+fn place_of(x: &Tensor, edge: Edge) -> Auto {
+    let mut auto = Auto::new();
     match edge {
         Edge::Node(node, nr) => (auto.grad_fn, auto.output_nr) = (Some(node), nr),
         // Only under no_grad can a leaf come here: its alias must look like a leaf too, and is never recorded.
         Edge::Leaf(_) => auto.requires_grad = x.auto().requires_grad,
         Edge::None => {}
     }
+    auto
 }
