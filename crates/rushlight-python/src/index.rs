@@ -6,6 +6,7 @@ use crate::error::OrRaise;
 use crate::make;
 use crate::tensor::{tensor_of, wrap};
 use pyo3::exceptions::{PyIndexError, PyRuntimeError, PyTypeError};
+use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyEllipsis, PyInt, PyList, PyRange, PySlice, PyString, PyTuple};
 use rushlight::op::{UNNAMED, enter_from};
@@ -106,7 +107,25 @@ fn bound(object: &Bound<'_, PyAny>) -> PyResult<Option<i64>> {
     Ok(Some(i.extract::<i64>().or_else(|_| Ok::<i64, PyErr>(if i.gt(0)? { i64::MAX } else { i64::MIN + 1 }))?))
 }
 
+/// The bounds of a slice that has nothing but integers and `None`, which are most, and a step forward: CPython reads them at once.
+#[allow(unsafe_code)]
+fn plain_slice(s: &Bound<'_, PySlice>) -> Option<Index> {
+    let (mut start, mut stop, mut step) = (0, 0, 0);
+    // SAFETY: a slice, and places for its three numbers.
+    if unsafe { ffi::PySlice_Unpack(s.as_ptr(), &raw mut start, &raw mut stop, &raw mut step) } != 0 {
+        // What it does not like is described by those who know tensors.
+        drop(PyErr::take(s.py()));
+        return None;
+    }
+    let start = (start != 0).then_some(start as i64);
+    let stop = (stop != ffi::PY_SSIZE_T_MAX).then_some(stop as i64);
+    (step > 0).then(|| Index::slice(start, stop, step as i64))
+}
+
 fn slice(s: &Bound<'_, PySlice>) -> PyResult<Index> {
+    if let Some(plain) = plain_slice(s) {
+        return Ok(plain);
+    }
     let py = s.py();
     let start = bound(&s.getattr(pyo3::intern!(py, "start"))?)?;
     let end = bound(&s.getattr(pyo3::intern!(py, "stop"))?)?;
