@@ -4,6 +4,7 @@ import copy
 import gc
 import pickle
 import sys
+import threading
 import weakref
 
 import pytest
@@ -347,3 +348,27 @@ def test_reference_counts(kind):
         call(a, o, s)
     gc.collect()
     assert all(abs(x - y) < 20 for x, y in zip(before, counts())), (before, counts())
+
+
+def test_sizes_are_one_object_until_they_change():
+    a = rushlight.zeros(2, 3)
+    sizes = a.shape
+    assert a.shape is sizes and a.size() is sizes and tuple(sizes) == (2, 3)
+    a.t_()
+    assert tuple(a.shape) == (3, 2) == tuple(a.size())
+    a.unsqueeze_(0)
+    assert tuple(a.shape) == (1, 3, 2)
+    a.data = rushlight.zeros(5)
+    assert tuple(a.shape) == (5,)
+    assert tuple(sizes) == (2, 3)
+
+
+def test_objects_may_be_freed_by_another_thread():
+    made = [rushlight.ones(3) * i for i in range(2000)]
+    threads = [threading.Thread(target=lambda part: part.clear(), args=(made[k::4],)) for k in range(4)]
+    made.clear()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (rushlight.ones(3) * 2).tolist() == [2.0, 2.0, 2.0]

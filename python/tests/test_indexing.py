@@ -425,3 +425,19 @@ def test_arrays_are_written():
     x[:, 1] = np.float32(7)
     assert x.tolist() == [[1, 7, 3], [0, 7, 0]]
     assert rushlight.arange(3)[np.array([2, 1, 0])[::-1]].tolist() == [0, 1, 2]
+
+
+def test_slices_read_what_stands_for_integers():
+    a = rushlight.arange(10)
+
+    class Two:
+        def __index__(self):
+            return 2
+
+    assert a[Two() :].tolist() == a[rushlight.tensor(2) :].tolist() == list(range(2, 10))
+    assert a[: 10**30].tolist() == list(range(10)) and a[-(10**30) : -8].tolist() == [0, 1]
+    for bad in (slice(None, None, -1), slice(None, None, 0)):
+        with pytest.raises(ValueError, match="step must be greater than zero"):
+            a[bad]
+    with pytest.raises(TypeError):
+        a[1.5:]

@@ -485,16 +485,14 @@ impl PyTensor {
 
     #[getter]
     fn shape<'py>(&self, py: Python<'py>) -> Answer<'py> {
-        types::size(py, &self.tensor().shape())
+        self.sizes(py)
     }
     /// All sizes, or that of one dimension.
     #[pyo3(signature = (dim = None))]
     fn size<'py>(&self, py: Python<'py>, dim: Option<i64>) -> Answer<'py> {
+        let Some(dim) = dim else { return self.sizes(py) };
         let shape = self.tensor().shape();
-        match dim {
-            None => types::size(py, &shape),
-            Some(d) => Ok(shape[dim_at(d, shape.len())?].into_pyobject(py)?.into_any()),
-        }
+        Ok(shape[dim_at(dim, shape.len())?].into_pyobject(py)?.into_any())
     }
     /// The steps between neighbours, in elements.
     #[pyo3(signature = (dim = None))]

@@ -1,6 +1,8 @@
 //! The Python object of a tensor, and the promise that one tensor is one object.
 
+use crate::types;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::{PyTypeInfo, ffi};
 use rushlight::Tensor;
 use std::ops::Deref;
@@ -13,6 +15,8 @@ pub struct PyTensor {
     tensor: Tensor,
     /// What this object has put into the tensor's slot, to take it out again.
     noted: AtomicPtr<()>,
+    /// Its sizes, once somebody has asked, and at which of [`Tensor::changes`].
+    shape: PyOnceLock<(u32, Py<PyAny>)>,
 }
 
 impl Deref for PyTensor {
@@ -25,12 +29,20 @@ impl Deref for PyTensor {
 
 impl PyTensor {
     pub fn of(tensor: Tensor) -> PyTensor {
-        PyTensor { tensor, noted: AtomicPtr::new(null_mut()) }
+        PyTensor { tensor, noted: AtomicPtr::new(null_mut()), shape: PyOnceLock::new() }
     }
     /// The handle.
     #[inline]
     pub fn tensor(&self) -> &Tensor {
         &self.tensor
+    }
+    /// Its `torch.Size`: programs ask for it in every layer, so it is made once.
+    pub fn sizes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        // Before the sizes are read, so that a change in between is noticed by the next who asks.
+        let now = self.tensor.changes();
+        let (then, size) =
+            self.shape.get_or_try_init(py, || Ok::<_, PyErr>((now, types::size(py, &self.tensor.shape())?.unbind())))?;
+        if *then == now { Ok(size.bind(py).clone()) } else { types::size(py, &self.tensor.shape()) }
     }
 }
 

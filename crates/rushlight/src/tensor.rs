@@ -10,7 +10,7 @@ use rushlight_kernels::layout::copied;
 use rushlight_kernels::{Buffer, Element, dispatch};
 use std::ptr::NonNull;
 use std::sync::atomic::{
-    AtomicBool, AtomicPtr, AtomicU8, AtomicUsize,
+    AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicUsize,
     Ordering::{Acquire, Relaxed, Release},
 };
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
@@ -41,6 +41,8 @@ impl Drop for Inner {
 /// What ops ask first about a tensor's data, to be read without the lock: taking and giving back a lock costs more than a small op's other checks.
 struct Facts {
     numel: AtomicUsize,
+    /// How often it was pointed at other data.
+    changes: AtomicU32,
     dtype: AtomicU8,
     wrapped: AtomicBool,
 }
@@ -50,6 +52,7 @@ impl Facts {
     fn of(data: &Data) -> Facts {
         Facts {
             numel: AtomicUsize::new(data.layout.numel()),
+            changes: AtomicU32::new(0),
             dtype: AtomicU8::new(data.dtype as u8),
             wrapped: AtomicBool::new(data.wrapped),
         }
@@ -58,6 +61,7 @@ impl Facts {
         self.numel.store(data.layout.numel(), Relaxed);
         self.dtype.store(data.dtype as u8, Relaxed);
         self.wrapped.store(data.wrapped, Relaxed);
+        self.changes.fetch_add(1, Release);
     }
 }
 
@@ -263,6 +267,11 @@ impl Tensor {
     /// Shape, strides and offset.
     pub fn layout(&self) -> Layout {
         self.data_ref().layout.clone()
+    }
+    /// How often it was pointed at other data: what is known of its shape holds as long as this does not change.
+    #[inline]
+    pub fn changes(&self) -> u32 {
+        self.0.facts.changes.load(Acquire)
     }
     /// Number of dimensions (PyTorch's `ndim`).
     pub fn rank(&self) -> usize {
