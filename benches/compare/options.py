@@ -28,6 +28,8 @@ def parser():
     p.add_argument("--markdown", metavar="FILE", help="write them as a page")
     p.add_argument("--update", metavar="FILE", help="put the new results in place of the old ones in this file of stored results")
     p.add_argument("--disturbed", action="store_true", help="with --update: only what that file lacks, or what failed or was disturbed by other processes")
+    again = "with --update: only what fell below this ratio there; its new times join the old ones"
+    p.add_argument("--below", metavar="RATIO", type=float, help=again)
     stored = "measure nothing: take stored results, those of later files in place of the same of earlier ones"
     p.add_argument("--render", "--merge", metavar="FILE", nargs="+", dest="stored", help=stored)
     return p
@@ -45,7 +47,11 @@ class Plan:
         if unknown := set(wanted) - set(groups):
             raise SystemExit(f"no such group: {', '.join(sorted(unknown))}; there are {', '.join(groups)}")
         done = results.settled(results.read(options.update)) if options.disturbed else ()
-        self.names = [n for n in everything if n.split("/", 1)[0] in wanted and re.search(options.filter, n) and n not in done]
+        left = [n for n in everything if n not in done]
+        if options.below:
+            low = results.below(results.read(options.update), options.below)
+            left = [n for n in left if n in low and n in cases]
+        self.names = [n for n in left if n.split("/", 1)[0] in wanted and re.search(options.filter, n)]
         self.cases = [cases[n] for n in self.names if n in cases]
         self.memory = {n: trainings[n] for n in self.names if n in trainings}
         self.imports = imports.NAME in self.names
@@ -83,8 +89,8 @@ def measure(plan, options):
 
 def main():
     options = parser().parse_args()
-    if options.disturbed and not options.update:
-        raise SystemExit("--disturbed needs --update FILE")
+    if (options.disturbed or options.below) and not options.update:
+        raise SystemExit(f"{'--disturbed' if options.disturbed else '--below'} needs --update FILE")
     if options.cpu_time and (options.update or options.markdown):
         raise SystemExit("--cpu-time is no measure to publish: no --update, no --markdown")
     if options.stored:
@@ -97,7 +103,8 @@ def main():
         found = measure(plan, options)
         table.show(found)
     if options.update:
-        found = results.merge(results.read(options.update), found) if os.path.exists(options.update) else found
+        together = results.join if options.below else results.merge
+        found = together(results.read(options.update), found) if os.path.exists(options.update) else found
         results.write(options.update, found)
     if options.json:
         results.write(options.json, found)

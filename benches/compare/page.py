@@ -23,7 +23,7 @@ METHOD = """\
 The same Python program runs with each library, imported under the same name, on the same data (both give the same random numbers for a seed). Each library has its
 own process for each number of threads. For a case the sides take turns, {rounds} rounds, with a pause of 50 ms in between, since PyTorch's OpenMP threads spin on after their
 last work and would take a core from the other side. In a turn the case is built and warmed up, then measured three times for at least 40 ms (a slower case once
-per call), and the smallest time counts; the tables show the median over the rounds. A ratio between 0.9 and 1.1 is a tie: two runs differ that much.
+per call), and the smallest time counts; the tables show the median over the rounds.{again} A ratio between 0.9 and 1.1 is a tie: two runs differ that much.
 `vs fused` compares with PyTorch's `fused=True` optimizers, `vs compile` with that and `torch.compile` of the forward pass and the loss; Rushlight's own program stays
 as it is.
 """
@@ -32,7 +32,7 @@ AGAIN = """\
 ## Running it again
 
 `cargo xtask bench compare` measures everything; `--filter REGEX` or `--groups A,B` a part, and with `--update results.json` new figures replace single rows of a stored
-result. `--render results.json --markdown FILE` writes this page from stored results.
+result; `--below 1` measures once more what was slower, and keeps all the times. `--render results.json --markdown FILE` writes this page from stored results.
 """
 
 
@@ -45,7 +45,7 @@ def sections(results):
     rows = results["rows"]
     yield INTRO
     yield machine(results)
-    yield METHOD.format(rounds=results["rounds"])
+    yield METHOD.format(rounds=results["rounds"], again=again(rows, results["rounds"]))
     yield summary(rows, [r for r in rows if not disturbed(r)])
     yield short(rows, causes.read())
     yield failures(results)
@@ -86,6 +86,15 @@ def machine(results):
 
 def counts(rows):
     return sorted({r["threads"] for r in rows})
+
+
+def again(rows, rounds):
+    """What to say where some cases have had more rounds than others."""
+    more = [r for r in rows if max(map(len, r["ns"].values()), default=0) > rounds]
+    if not more:
+        return ""
+    most = max(len(times) for r in more for times in r["ns"].values())
+    return f" {len(more)} measurements whose ratio was low have been taken again, which makes {most} rounds in all."
 
 
 def summary(everything, rows):

@@ -43,6 +43,25 @@ def merge(old, new):
     return merged
 
 
+def join(old, new):
+    """`old` with the times of `new` beside its own: rounds of the same cases, measured at two moments."""
+    rows = {(r["case"], r["threads"]): r for r in old["rows"]}
+    for row in new["rows"]:
+        key = row["case"], row["threads"]
+        if key in rows:
+            both = rows[key]["ns"], row["ns"]
+            ns = {column: [*both[0].get(column, ()), *both[1].get(column, ())] for column in {**both[0], **both[1]}}
+            others = max(rows[key].get("others") or 0.0, row.get("others") or 0.0)
+            row = {**row, "ns": ns, "errors": {**rows[key]["errors"], **row["errors"]}, "others": others}
+        rows[key] = row
+    return {**old, "rows": list(rows.values())}
+
+
+def below(results, limit):
+    """The names of the cases with a ratio below `limit` at some number of threads."""
+    return {row["case"] for row in results["rows"] if (ratio(row) or limit) < limit}
+
+
 def settled(results):
     """The names of everything that was measured without an error, and without other processes being busy."""
     names = {}

@@ -45,6 +45,17 @@ def test_merge_replaces_single_rows(tmp_path):
     assert [(r["case"], r["threads"], results.ratio(r)) for r in merged] == [("g/a", 1, 5.0), ("g/b", 1, 1.0), ("g/a", 2, 7.0)]
 
 
+def test_what_was_low_is_taken_again_beside_the_old_times(tmp_path):
+    old = stored(row("g/low", torch=1.0, rushlight=2.0), row("g/fine", torch=3.0, rushlight=1.0), row("g/low", threads=2, torch=3.0, rushlight=1.0))
+    assert results.below(old, 1.0) == {"g/low"}
+    later = {**row("g/low"), "ns": {"torch": [4.0] * 4, "rushlight": [2.0] * 4}, "others": 0.1}
+    joined = results.join(old, stored(later))
+    assert [len(r["ns"]["torch"]) for r in joined["rows"]] == [7, 3, 3]
+    assert results.ratio(joined["rows"][0]) == 2.0 and joined["rows"][0]["others"] == 0.1
+    page.write(tmp_path / "page.md", joined)
+    assert "1 measurements whose ratio was low have been taken again, which makes 7 rounds in all." in (tmp_path / "page.md").read_text()
+
+
 def test_what_was_disturbed_is_not_settled():
     failed = {**row("g/c"), "errors": {"rushlight": "no"}}
     assert results.settled(stored(row("g/a"), row("g/b", others=1.0), failed, row("g/d"), row("g/d", threads=2, others=1.0))) == {"g/a"}
