@@ -14,6 +14,11 @@ pub(crate) trait Arith: Copy + Send + Sync + PartialOrd + 'static {
     const HIGHEST: Self;
     fn add(self, other: Self) -> Self;
     fn mul(self, other: Self) -> Self;
+    /// The product of the partial products of a run.
+    #[inline(always)]
+    fn product(parts: [Self; 16]) -> Self {
+        tree(parts, Self::mul)
+    }
     /// Never equal to itself, so NaN tests need no method.
     #[inline(always)]
     #[allow(clippy::eq_op, reason = "only NaN differs from itself")]
@@ -30,6 +35,15 @@ pub(crate) trait Arith: Copy + Send + Sync + PartialOrd + 'static {
     fn max(self, other: Self) -> Self {
         if other > self || other.is_nan() { other } else { self }
     }
+}
+
+/// Sixteen values joined as a tree. Each loop has a length of its own, so that it becomes vector instructions.
+#[inline(always)]
+pub(crate) fn tree<A: Copy>(mut parts: [A; 16], join: impl Fn(A, A) -> A) -> A {
+    (0..8).for_each(|l| parts[l] = join(parts[l], parts[l + 8]));
+    (0..4).for_each(|l| parts[l] = join(parts[l], parts[l + 4]));
+    (0..2).for_each(|l| parts[l] = join(parts[l], parts[l + 2]));
+    join(parts[0], parts[1])
 }
 
 macro_rules! arith_int {
@@ -57,6 +71,8 @@ macro_rules! arith_float {
             const HIGHEST: $t = <$t>::INFINITY;
             #[inline(always)] fn add(self, other: $t) -> $t { self + other }
             #[inline(always)] fn mul(self, other: $t) -> $t { self * other }
+            // Products of many numbers soon leave the range of f32, where arithmetic is slow.
+            #[inline(always)] fn product(parts: [$t; 16]) -> $t { tree(parts.map(f64::from), |a, b| a * b) as $t }
         }
     )*};
 }

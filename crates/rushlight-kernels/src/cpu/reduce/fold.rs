@@ -1,6 +1,6 @@
 //! The monoids that reductions fold with, and the order in which partial results meet.
 
-use crate::cpu::number::{Arith, Number};
+use crate::cpu::number::{Arith, Number, tree};
 use std::marker::PhantomData;
 
 /// An element is lifted into the accumulator, accumulators are joined, and the last one is lowered into the output.
@@ -19,6 +19,11 @@ pub(super) trait Fold: 'static {
     fn quick(a: Self::Acc, b: Self::Acc) -> Self::Acc {
         Self::join(a, b)
     }
+    /// The last partial results of a run, joined by `quick`.
+    #[inline(always)]
+    fn gather(parts: [Self::Acc; 16]) -> Self::Acc {
+        tree(parts, Self::quick)
+    }
 }
 
 /// A sum beside a [`Fold::quick`] fold: NaN if one of the values was (or if infinities of both signs were, a false alarm that costs a
@@ -28,9 +33,9 @@ pub(super) fn witness<F: Fold>(sum: F::Acc, x: F::Acc) -> F::Acc {
     if F::PASSES_NAN { sum.add(x) } else { sum }
 }
 
-/// One row per monoid: name, identity, join, what is made of an element, and a quick join.
+/// One row per monoid: name, identity, join, what is made of an element, a quick join, and how the last results of a run meet.
 macro_rules! folds {
-    ($($name:ident: $identity:ident, $join:path, $lift:expr $(, quick $quick:path)?;)*) => {$(
+    ($($name:ident: $identity:ident, $join:path, $lift:expr $(, quick $quick:path)? $(, gather $gather:path)?;)*) => {$(
         pub(super) struct $name<T>(PhantomData<T>);
         impl<T: Number> Fold for $name<T> {
             type In = T;
@@ -44,13 +49,14 @@ macro_rules! folds {
                 const PASSES_NAN: bool = <T::Acc as Arith>::IS_FLOAT;
                 #[inline(always)] fn quick(a: T::Acc, b: T::Acc) -> T::Acc { $quick(a, b) }
             )?
+            $(#[inline(always)] fn gather(parts: [T::Acc; 16]) -> T::Acc { $gather(parts) })?
         }
     )*};
 }
 folds! {
     Sum: ZERO, Arith::add, |x| x;
     SumOfSquares: ZERO, Arith::add, |x: T::Acc| x.mul(x);
-    Prod: ONE, Arith::mul, |x| x;
+    Prod: ONE, Arith::mul, |x| x, gather Arith::product;
     Min: HIGHEST, Arith::min, |x| x, quick smaller;
     Max: LOWEST, Arith::max, |x| x, quick larger;
 }

@@ -1,7 +1,7 @@
 //! The elements of one run, folded in registers: loops over fixed lanes.
 
 use super::fold::{Fold, with_simd, witness};
-use crate::cpu::number::Arith;
+use crate::cpu::number::{Arith, tree};
 use std::array::from_fn;
 use std::hint::black_box;
 
@@ -68,28 +68,16 @@ fn fold_lanes<F: Fold>(elements: &[F::In]) -> (F::Acc, F::Acc) {
             few_seen[l] = if keep[l] != 0 { witness::<F>(few_seen[l], x) } else { few_seen[l] };
         }
     }
-    let seen = if F::PASSES_NAN { across::<F>(seen, few_seen, Arith::add) } else { F::Acc::ZERO };
-    (across::<F>(far, few, F::quick), seen)
+    let seen = if F::PASSES_NAN { tree(few_of::<F>(seen, few_seen, Arith::add), Arith::add) } else { F::Acc::ZERO };
+    (F::gather(few_of::<F>(far, few, F::quick)), seen)
 }
 
-/// All accumulators joined as a tree.
+/// All accumulators joined to a few.
 #[inline(always)]
-fn across<F: Fold>(mut lanes: [F::Acc; LANES], few: [F::Acc; FEW], join: impl Fn(F::Acc, F::Acc) -> F::Acc) -> F::Acc {
+fn few_of<F: Fold>(mut lanes: [F::Acc; LANES], few: [F::Acc; FEW], join: impl Fn(F::Acc, F::Acc) -> F::Acc) -> [F::Acc; FEW] {
     // Each loop of its own length, so that it becomes vector instructions.
-    halve::<F, 32, LANES>(&mut lanes, &join);
-    halve::<F, 16, LANES>(&mut lanes, &join);
+    (0..32).for_each(|l| lanes[l] = join(lanes[l], lanes[l + 32]));
+    (0..16).for_each(|l| lanes[l] = join(lanes[l], lanes[l + 16]));
     // Through memory: else the short vectors of the last steps become those of everything above.
-    let mut lanes: [F::Acc; FEW] = black_box(from_fn(|l| join(lanes[l], few[l])));
-    halve::<F, 8, FEW>(&mut lanes, &join);
-    halve::<F, 4, FEW>(&mut lanes, &join);
-    halve::<F, 2, FEW>(&mut lanes, &join);
-    halve::<F, 1, FEW>(&mut lanes, &join);
-    lanes[0]
-}
-
-#[inline(always)]
-fn halve<F: Fold, const N: usize, const ALL: usize>(lanes: &mut [F::Acc; ALL], join: &impl Fn(F::Acc, F::Acc) -> F::Acc) {
-    for l in 0..N {
-        lanes[l] = join(lanes[l], lanes[l + N]);
-    }
+    black_box(from_fn(|l| join(lanes[l], few[l])))
 }
