@@ -43,10 +43,15 @@ pub fn for_ranges(len: usize, grain: usize, f: impl Fn(Range<usize>) + Sync) {
     run(len.div_ceil(grain), |i| f(i * grain..(i * grain).saturating_add(grain).min(len)))
 }
 
-/// The `grain` for [`for_ranges`] that cuts `len` into parts of much the same size, in whole multiples of `unit`: a few parts, of at most about
-/// `grain`, are as many as threads can share evenly; of very many, four are made one, as each costs a claim and a start.
+/// As [`for_ranges`], in parts of much the same size, in whole multiples of `unit`: a few parts, of at most about `grain`, are as many as threads
+/// can share evenly; of very many, four are made one, as each costs a claim and a start.
 #[inline]
-pub(crate) fn even(len: usize, grain: usize, unit: usize) -> usize {
+pub(crate) fn for_even_ranges(len: usize, grain: usize, unit: usize, f: impl Fn(Range<usize>) + Sync) {
+    for_ranges(len, even(len, grain, unit), f)
+}
+
+#[inline]
+fn even(len: usize, grain: usize, unit: usize) -> usize {
     let parts = len.div_ceil(grain.max(1)).max(1);
     let parts = if parts <= 16 { parts.next_power_of_two() } else { parts.div_ceil(4).max(16) };
     len.div_ceil(parts).next_multiple_of(unit)

@@ -84,7 +84,7 @@ impl<T: Copy + Send + Sync> Surround<'_, T> {
             return;
         }
         let grain = (GRAIN / self.columns.whole).max(1);
-        pool::for_ranges(rows, pool::even(rows, grain, 1), |range| {
+        pool::for_even_ranges(rows, grain, 1, |range| {
             let mut at = range.start;
             while at < range.end {
                 let end = range.end.min((at / self.rows.whole + 1) * self.rows.whole);

@@ -75,7 +75,7 @@ pub(super) fn instruction(inst: Inst, ins: &[View], out: &mut ViewMut) -> bool {
         unsafe { kernel(a, b, b, o, numel) }
     } else {
         let (a, b, o, to) = (Target(a), Target(b), Target(o), out.dtype.size());
-        pool::for_ranges(numel, pool::even(numel, grain, WHOLE), |r| {
+        pool::for_even_ranges(numel, grain, WHOLE, |r| {
             let (a, b) = (a.at(r.start * size), b.at(r.start * size));
             // SAFETY: as above, for a range of the elements that no other thread has.
             unsafe { kernel(a, b, b, o.at(r.start * to), r.len()) }
@@ -116,7 +116,7 @@ pub(super) fn constant(program: &Program, ins: &[View], outs: &[ViewMut], numel:
     if numel <= grain {
         part(0..numel)
     } else {
-        pool::for_ranges(numel, pool::even(numel, grain, WHOLE), part)
+        pool::for_even_ranges(numel, grain, WHOLE, part)
     }
     true
 }
@@ -221,7 +221,7 @@ impl Direct {
         if numel <= self.grain {
             self.part(0, numel);
         } else {
-            pool::for_ranges(numel, pool::even(numel, self.grain, WHOLE), |r| self.part(r.start, r.len()));
+            pool::for_even_ranges(numel, self.grain, WHOLE, |r| self.part(r.start, r.len()));
         }
     }
 

@@ -54,7 +54,7 @@ pub fn pointwise(program: &Program, ins: &[View], outs: &mut [ViewMut]) -> Resul
     if geometry.tiles <= grain {
         run_tiles(&plan, 0..geometry.tiles, &failed);
     } else {
-        pool::for_ranges(geometry.tiles, pool::even(geometry.tiles, grain, 1), |tiles| run_tiles(&plan, tiles, &failed));
+        pool::for_even_ranges(geometry.tiles, grain, 1, |tiles| run_tiles(&plan, tiles, &failed));
     }
     if failed.into_inner() { Err(Error::runtime("ZeroDivisionError")) } else { Ok(()) }
 }
