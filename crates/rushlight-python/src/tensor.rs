@@ -7,7 +7,7 @@ use pyo3::{PyTypeInfo, ffi};
 use rushlight::Tensor;
 use std::ops::Deref;
 use std::ptr::{self, null_mut};
-use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::*};
+use std::sync::atomic::{AtomicPtr, Ordering::*};
 
 /// A tensor, as Python sees it. Methods come from the op table (`call.rs`), type slots from `slots.rs`, the rest from `python/rushlight/_tensor.py`.
 #[pyclass(name = "Tensor", module = "rushlight", subclass, frozen, weakref, dict)]
@@ -115,18 +115,17 @@ impl Drop for PyTensor {
 #[allow(unsafe_code)]
 #[inline]
 fn new_object(py: Python<'_>, tensor: Tensor) -> PyResult<Bound<'_, PyTensor>> {
-    static PLACE: AtomicUsize = AtomicUsize::new(0);
-    let place = PLACE.load(Relaxed);
-    if place == 0 {
+    static PLACE: PyOnceLock<Option<usize>> = PyOnceLock::new();
+    let Some(&Some(place)) = PLACE.get(py) else {
         let object = Bound::new(py, PyTensor::of(tensor))?;
-        let place = ptr::from_ref(object.get()).addr() - object.as_ptr().addr();
-        let size: usize = object.get_type().getattr("__basicsize__")?.extract()?;
-        // Anything else in the object would have to be known here.
-        if size == place + size_of::<PyTensor>() + 2 * size_of::<*mut ffi::PyObject>() {
-            PLACE.store(place, Relaxed);
-        }
+        PLACE.get_or_try_init(py, || {
+            let place = ptr::from_ref(object.get()).addr() - object.as_ptr().addr();
+            let size: usize = object.get_type().getattr("__basicsize__")?.extract()?;
+            // Anything else in the object would have to be known here.
+            Ok::<_, PyErr>((size == place + size_of::<PyTensor>() + 2 * size_of::<*mut ffi::PyObject>()).then_some(place))
+        })?;
         return Ok(object);
-    }
+    };
     // SAFETY: the allocator gives zeroed memory of the class's size, and the class has nothing but the `PyTensor`, a `__dict__` and weak references.
     unsafe {
         let new = ffi::PyType_GenericAlloc(PyTensor::type_object_raw(py), 0);
