@@ -39,7 +39,7 @@ impl Drop for Inner {
 }
 
 /// What ops ask first about a tensor's data, to be read without the lock: taking and giving back a lock costs more than a small op's other checks.
-struct Facts {
+pub(crate) struct Facts {
     numel: AtomicUsize,
     /// How often it was pointed at other data.
     changes: AtomicU32,
@@ -65,51 +65,54 @@ impl Facts {
     }
 }
 
-/// What a tensor points at, locked for a change.
-pub(crate) struct DataMut<'a> {
-    data: RwLockWriteGuard<'a, Data>,
-    facts: &'a Facts,
+/// What is also to be read without the lock.
+pub(crate) trait Noted {
+    type Notes;
+    /// Brings the notes up to date.
+    fn note(&self, notes: &Self::Notes);
 }
 
-impl std::ops::Deref for DataMut<'_> {
-    type Target = Data;
-    fn deref(&self) -> &Data {
-        &self.data
+impl Noted for Data {
+    type Notes = Facts;
+    fn note(&self, facts: &Facts) {
+        facts.follow(self);
     }
 }
-impl std::ops::DerefMut for DataMut<'_> {
-    fn deref_mut(&mut self) -> &mut Data {
-        &mut self.data
+
+impl Noted for Auto {
+    type Notes = AtomicU8;
+    fn note(&self, traits: &AtomicU8) {
+        traits.store(self.traits().0, Release);
     }
 }
-impl Drop for DataMut<'_> {
+
+/// A part of a tensor, locked for a change.
+pub(crate) struct Changing<'a, T: Noted> {
+    part: RwLockWriteGuard<'a, T>,
+    notes: &'a T::Notes,
+}
+
+impl<'a, T: Noted> Changing<'a, T> {
+    fn of(part: &'a RwLock<T>, notes: &'a T::Notes) -> Changing<'a, T> {
+        Changing { part: part.write().unwrap_or_else(PoisonError::into_inner), notes }
+    }
+}
+
+impl<T: Noted> std::ops::Deref for Changing<'_, T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.part
+    }
+}
+impl<T: Noted> std::ops::DerefMut for Changing<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.part
+    }
+}
+impl<T: Noted> Drop for Changing<'_, T> {
     fn drop(&mut self) {
         // Still under the lock: its next holder finds both in agreement.
-        self.facts.follow(&self.data);
-    }
-}
-
-/// A tensor's place in the graph, locked for a change.
-pub(crate) struct AutoMut<'a> {
-    auto: RwLockWriteGuard<'a, Auto>,
-    traits: &'a AtomicU8,
-}
-
-impl std::ops::Deref for AutoMut<'_> {
-    type Target = Auto;
-    fn deref(&self) -> &Auto {
-        &self.auto
-    }
-}
-impl std::ops::DerefMut for AutoMut<'_> {
-    fn deref_mut(&mut self) -> &mut Auto {
-        &mut self.auto
-    }
-}
-impl Drop for AutoMut<'_> {
-    fn drop(&mut self) {
-        // Still under the lock: its next holder finds both in agreement.
-        self.traits.store(self.auto.traits().0, Release);
+        self.part.note(self.notes);
     }
 }
 
@@ -229,14 +232,14 @@ impl Tensor {
             Err(TryLockError::WouldBlock) => None,
         }
     }
-    pub(crate) fn data_mut(&self) -> DataMut<'_> {
-        DataMut { data: self.0.data.write().unwrap_or_else(PoisonError::into_inner), facts: &self.0.facts }
+    pub(crate) fn data_mut(&self) -> Changing<'_, Data> {
+        Changing::of(&self.0.data, &self.0.facts)
     }
     pub(crate) fn auto(&self) -> RwLockReadGuard<'_, Auto> {
         self.0.auto.read().unwrap_or_else(PoisonError::into_inner)
     }
-    pub(crate) fn auto_mut(&self) -> AutoMut<'_> {
-        AutoMut { auto: self.0.auto.write().unwrap_or_else(PoisonError::into_inner), traits: &self.0.traits }
+    pub(crate) fn auto_mut(&self) -> Changing<'_, Auto> {
+        Changing::of(&self.0.auto, &self.0.traits)
     }
     /// What most ops ask about its place in the graph, without a lock.
     #[inline]

@@ -17,14 +17,13 @@ use std::sync::Arc;
 pub(crate) fn apply(op: &'static str, x: &Tensor, f: impl FnOnce(&Tensor) -> Result<Tensor>) -> Result<()> {
     check(x)?;
     // If nobody else can see x's memory, the result's memory simply takes its place: no copy, and what was saved of the old value stays valid.
-    let edge = x.edge()?;
     let data = x.data();
     let replace = data.layout.is_new()
         && Arc::strong_count(&data.storage) == 2
         && !data.storage.is_foreign()
         && data.storage.nbytes() == data.layout.numel() * data.dtype.size();
     let before = data.storage.stamp();
-    let old = Tensor::from_parts(data, Auto { copy_on_save: !replace, overwritten_by: op, ..place_of(x, edge) });
+    let old = Tensor::from_parts(data, Auto { copy_on_save: !replace, overwritten_by: op, ..place_of(x)? });
     let result = f(&old)?;
     let result = fit(op, x, result)?;
     put(x, &result, replace, before)?;
@@ -130,8 +129,7 @@ fn check_history(x: &Tensor) -> Result<()> {
             "Inplace update to inference tensor outside InferenceMode is not allowed. You can make a clone to get a normal tensor before doing inplace update.",
         ));
     }
-    let traits = x.traits();
-    if !is_grad_enabled() || !traits.is_view() && !traits.requires_grad() {
+    if !is_grad_enabled() || !x.traits().may_have_history() {
         return Ok(());
     }
     let view = x.auto().view.as_ref().map(|v| (v.base.clone(), v.kind));
@@ -216,8 +214,7 @@ pub(crate) fn write_data(target: &Data, source: &Data) -> Result<()> {
 
 /// After `x` was overwritten by `result`'s values: x's history is now result's.
 pub(crate) fn rebase(x: &Tensor, result: &Tensor) -> Result<()> {
-    let traits = x.traits();
-    if !is_grad_enabled() || !traits.is_view() && !traits.requires_grad() && !result.traits().requires_grad() {
+    if !is_grad_enabled() || !x.traits().may_have_history() && !result.traits().requires_grad() {
         return Ok(());
     }
     let view = x.auto().view.clone();
@@ -264,8 +261,7 @@ pub(crate) fn rebase(x: &Tensor, result: &Tensor) -> Result<()> {
 
 /// Another handle on x's memory with x's present place in the graph, but not its being a view.
 pub(crate) fn alias_with_history(x: &Tensor) -> Result<Tensor> {
-    let edge = x.edge()?;
-    Ok(Tensor::from_parts(x.data(), place_of(x, edge)))
+    Ok(Tensor::from_parts(x.data(), place_of(x)?))
 }
 
 /// A copy of x's values with x's place in the graph.
@@ -286,14 +282,14 @@ pub(crate) fn copy_with_history(x: &Tensor) -> Tensor {
     t
 }
 
-/// A place in the graph like that of `x`, whose gradient goes to `edge`.
-fn place_of(x: &Tensor, edge: Edge) -> Auto {
+/// A place in the graph like that of `x`.
+fn place_of(x: &Tensor) -> Result<Auto> {
     let mut auto = Auto::new();
-    match edge {
+    match x.edge()? {
         Edge::Node(node, nr) => (auto.grad_fn, auto.output_nr) = (Some(node), nr),
         // Only under no_grad can a leaf come here: its alias must look like a leaf too, and is never recorded.
         Edge::Leaf(_) => auto.requires_grad = x.auto().requires_grad,
         Edge::None => {}
     }
-    auto
+    Ok(auto)
 }

@@ -123,6 +123,11 @@ impl Traits {
     pub(crate) fn is_view(self) -> bool {
         self.0 & Traits::VIEW != 0
     }
+    /// Whether it may have history: of its own, or through its base.
+    #[inline]
+    pub(crate) fn may_have_history(self) -> bool {
+        self.requires_grad() || self.is_view()
+    }
     #[inline]
     pub(crate) fn is_inference(self) -> bool {
         self.0 & Traits::INFERENCE != 0
