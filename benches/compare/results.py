@@ -45,16 +45,17 @@ def merge(old, new):
 
 def join(old, new):
     """`old` with the times of `new` beside its own: rounds of the same cases, measured at two moments."""
-    rows = {(r["case"], r["threads"]): r for r in old["rows"]}
-    for row in new["rows"]:
-        key = row["case"], row["threads"]
-        if key in rows:
-            both = rows[key]["ns"], row["ns"]
-            ns = {column: [*both[0].get(column, ()), *both[1].get(column, ())] for column in {**both[0], **both[1]}}
-            others = max(rows[key].get("others") or 0.0, row.get("others") or 0.0)
-            row = {**row, "ns": ns, "errors": {**rows[key]["errors"], **row["errors"]}, "others": others}
-        rows[key] = row
-    return {**old, "rows": list(rows.values())}
+    earlier = {(r["case"], r["threads"]): r for r in old["rows"]}
+    return merge(old, {"rows": [beside(earlier.get((r["case"], r["threads"])), r) for r in new["rows"]]})
+
+
+def beside(earlier, row):
+    """`row` with the times and errors of `earlier`, if there is one, before its own."""
+    if not earlier:
+        return row
+    ns = {column: [*earlier["ns"].get(column, ()), *row["ns"].get(column, ())] for column in {**earlier["ns"], **row["ns"]}}
+    others = max(earlier.get("others") or 0.0, row.get("others") or 0.0)
+    return {**row, "ns": ns, "errors": {**earlier["errors"], **row["errors"]}, "others": others}
 
 
 def below(results, limit):
