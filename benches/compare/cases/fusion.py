@@ -32,3 +32,11 @@ def gradient(torch, name, n):
         apply(torch, *leaves).backward()
 
     return run
+
+
+@fusion.case("linear {0}x{1} to {2} and {3}", *((*sizes, op) for sizes in ((65536, 32, 64), (16384, 128, 512)) for op in ("relu", "gelu")))
+def activated(torch, batch, inputs, outputs, op):
+    x, w, b = torch.randn(batch, inputs), torch.randn(outputs, inputs), torch.randn(outputs)
+    functional = torch.nn.functional
+    activation = getattr(functional, op)
+    return lambda: activation(functional.linear(x, w, b))

@@ -576,6 +576,23 @@ pub trait Backend: Send + Sync {
     /// `out = alpha * a @ b (+ beta * bias)` for `[batch…, m, k] @ [batch…, k, n]`, any strides; batch shapes are equal (broadcast by
     /// zero strides), `bias` is broadcast to out's shape. One dtype for all. `k = 0` gives zeros (+ bias). No view overlaps `out`.
     fn matmul(&self, a: View, b: View, bias: Option<View>, alpha: Scalar, beta: Scalar, out: &mut ViewMut) -> Result<()>;
+    /// [`Backend::matmul`] and then [`Backend::pointwise`], with the bits of the one after the other: `ins` has a view of `out` among the others, and one
+    /// of `outs` may be it.
+    fn matmul_then(
+        &self,
+        a: View,
+        b: View,
+        bias: Option<View>,
+        alpha: Scalar,
+        beta: Scalar,
+        out: &mut ViewMut,
+        program: &Program,
+        ins: &[View],
+        outs: &mut [ViewMut],
+    ) -> Result<()> {
+        self.matmul(a, b, bias, alpha, beta, out)?;
+        self.pointwise(program, ins, outs)
+    }
 
     /// `x: [n, c, spatial…]`, `w: [o, c/groups, kernel…]`, `bias: [o]`, `out: [n, o, spatial'…]`. No view overlaps `out`.
     fn conv(&self, x: View, w: View, bias: Option<View>, shape: &ConvShape, out: &mut ViewMut) -> Result<()>;

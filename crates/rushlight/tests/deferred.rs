@@ -2,7 +2,7 @@
 
 use rushlight::op::sample::Sample;
 use rushlight::op::{self, OpDef, Value, bind};
-use rushlight::{DType, Result, Tensor};
+use rushlight::{DType, Result, Tensor, ops};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The switch is the process's: tests take turns.
@@ -146,6 +146,62 @@ fn reductions_take_what_is_put_off() {
     };
     let late = run(1);
     let at_once = run(usize::MAX);
+    for (i, (x, y)) in late.iter().zip(&at_once).enumerate() {
+        assert!(x == y, "result {i}");
+    }
+    rushlight::set_num_threads(3);
+    assert!(run(1) == late);
+    rushlight::set_num_threads(2);
+}
+
+#[test]
+fn products_wait_for_what_follows_them() {
+    let _turn = deferred();
+    let run = |from: usize| -> Vec<Vec<u8>> {
+        rushlight::set_deferred_from(from);
+        let linear = |x: &Tensor, w: &Tensor, b: Option<&Tensor>| ops::linear(x, w, b).unwrap();
+        let (x, w, b) = (vector(3000, 1).reshape([2, 30, 50]), vector(20 * 50, 2).reshape([20, 50]), vector(20, 3));
+        let hidden = linear(&x, &w, Some(&b));
+        let passing = hidden.relu() * 2.0; // the sums themselves are held, too
+        let next = linear(&passing, &w.narrow(1, 0, 20), None).tanh();
+        let both = x.matmul(w.t()) * linear(&x, &w, None).sigmoid(); // two products meet
+        let late = (&passing + 1.0) * linear(&x, &w, None); // a product joins what is put off
+        let sum = ops::gelu(&linear(&x, &w, Some(&b)), "none").unwrap().sum();
+        let across = linear(&x, &w, None).transpose(0, 1).exp();
+        let compared = linear(&x, &w, None).gt(0.0); // of another dtype: the sums are only passing through
+        let unread = linear(&x, &w, None);
+        drop(unread);
+        let changed = linear(&x, &w, Some(&b));
+        let late_sum = &changed + 0.5;
+        w.zero_(); // read before
+        let in_place = vector(100, 1).reshape([10, 10]).matmul(vector(100, 2).reshape([10, 10]));
+        in_place.relu_();
+        in_place.add_(in_place.matmul(&in_place));
+        let leaf = vector(200, 4).reshape([20, 10]).with_requires_grad();
+        let loss = passing.reshape([60, 20]).matmul(&leaf).relu().pow(2.0).sum();
+        loss.backward();
+        let halves = x.to(DType::BF16).matmul(x.to(DType::BF16).transpose(1, 2)).abs();
+        [
+            hidden,
+            passing,
+            next,
+            both,
+            late,
+            sum,
+            across,
+            compared,
+            changed,
+            late_sum,
+            in_place,
+            loss,
+            leaf.grad().unwrap(),
+            halves,
+        ]
+        .iter()
+        .map(|t| bits(&t.detach()).unwrap())
+        .collect()
+    };
+    let (late, at_once) = (run(1), run(usize::MAX));
     for (i, (x, y)) in late.iter().zip(&at_once).enumerate() {
         assert!(x == y, "result {i}");
     }

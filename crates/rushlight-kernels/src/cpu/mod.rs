@@ -71,6 +71,20 @@ impl Backend for Cpu {
     fn matmul(&self, a: View, b: View, bias: Option<View>, alpha: Scalar, beta: Scalar, out: &mut ViewMut) -> Result<()> {
         matmul::matmul(a, b, bias, alpha, beta, out)
     }
+    fn matmul_then(
+        &self,
+        a: View,
+        b: View,
+        bias: Option<View>,
+        alpha: Scalar,
+        beta: Scalar,
+        out: &mut ViewMut,
+        program: &Program,
+        ins: &[View],
+        outs: &mut [ViewMut],
+    ) -> Result<()> {
+        matmul::matmul_then(a, b, bias, alpha, beta, out, program, ins, outs)
+    }
     fn conv(&self, x: View, w: View, bias: Option<View>, shape: &ConvShape, out: &mut ViewMut) -> Result<()> {
         conv::conv(x, w, bias, shape, out)
     }

@@ -19,35 +19,35 @@ fn product(a: &Data, b: &Data, alpha: Scalar, bias: Option<(&Data, Scalar)>) -> 
     }
     let (ra, rb) = (a.layout.rank(), b.layout.rank());
     let (m, k, n) = (a.layout.shape[ra - 2], a.layout.shape[ra - 1], b.layout.shape[rb - 1]);
-    let mut shape = broadcast(&a.layout.shape[..ra - 2], &b.layout.shape[..rb - 2])?;
-    let batch = shape.clone();
-    shape.extend([m, n]);
+    let mut batch = broadcast(&a.layout.shape[..ra - 2], &b.layout.shape[..rb - 2])?;
+    let shape: Dims = batch.iter().copied().chain([m, n]).collect();
     // One matrix on the right: the rows of the whole batch are the rows of one matrix.
-    if rb == 2
-        && ra > 2
-        && bias.is_none_or(|(c, _)| c.layout.rank() <= 1)
-        && let Some(rows) = a.layout.view(&[batch.iter().product::<usize>() * m, k])
-    {
-        let mut y = product(&a.with_layout(rows), b, alpha, bias)?;
-        y.layout = Layout::contiguous(&shape);
-        return Ok(y);
-    }
+    let all_rows = batch.iter().product::<usize>() * m;
+    let rows =
+        if rb == 2 && ra > 2 && bias.is_none_or(|(c, _)| c.layout.rank() <= 1) { a.layout.view(&[all_rows, k]) } else { None };
+    let (a, m) = match rows {
+        Some(rows) => {
+            batch.clear();
+            (a.with_layout(rows), all_rows)
+        }
+        None => (a.clone(), m),
+    };
     let with = |rows: usize, cols: usize| batch.iter().copied().chain([rows, cols]).collect::<Dims>();
+    let layout = Layout::contiguous(&with(m, n));
     let mut ins: SmallVec<[Data; 3]> = smallvec![a.expand(&with(m, k))?, b.expand(&with(k, n))?];
     let beta = bias.map_or(Scalar::Int(0), |(_, beta)| beta);
     if let Some((c, _)) = bias {
-        ins.push(c.expand(&shape)?);
+        ins.push(c.expand(&layout.shape)?);
     }
-    storage::compute(Layout::contiguous(&shape), a.dtype, &ins, |v, out| {
-        backend().matmul(v[0], v[1], v.get(2).copied(), alpha, beta, out)
-    })
+    storage::product(storage::Product { ins, alpha, beta, layout }, Layout::contiguous(&shape))
 }
 
 /// [`product`] of two matrices, by the short way where nobody has to be waited for: a small product takes half the time.
 fn of_matrices(a: &Data, b: &Data, alpha: Scalar, bias: Option<(&Data, Scalar)>) -> Result<Data> {
-    let layout = Layout::contiguous(&[a.layout.shape[0], b.layout.shape[1]]);
+    let [m, k, n] = [a.layout.shape[0], b.layout.shape[0], b.layout.shape[1]];
+    let (layout, may_wait) = (Layout::contiguous(&[m, n]), storage::deferred::is_product_wanted(m, k, n));
     let y = match bias {
-        _ if a.dtype == DType::Bool => None,
+        _ if a.dtype == DType::Bool || may_wait => None,
         None => storage::compute_at_once(layout, a.dtype, [a, b], |[a, b], out| {
             backend().matmul(a, b, None, alpha, Scalar::Int(0), out)
         }),

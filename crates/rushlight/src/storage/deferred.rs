@@ -6,20 +6,26 @@
 //! saved it) is written beside the others, so that nothing is ever computed twice. Each instruction rounds as it does alone: results have the
 //! same bits as op by op.
 //!
+//! A large product of matrices with short rows waits, too: as an operand of its region that is yet to be made, block by block, with the region's program
+//! run over each block that is finished. A region begins with one product at most.
+//!
 //! Invariants:
 //! - All checks of shapes, dtypes and aliasing are over before an op comes here; only running out of memory can fail later.
 //! - Operands that a region loads are not deferred themselves (those of its own layout are registers, others are run first), so that running
 //!   a region never leads to another, however long the chain.
 //! - [`GRAPH`] is held whenever a region or a promise changes, and never while a kernel runs or a storage's own lock is waited for by
-//!   somebody who holds it.
+//!   somebody who holds it. While a region runs, its body belongs to the thread that runs it, and nobody else asks for it.
 
-use super::{Data, Storage};
-use crate::{DType, Result};
-use rushlight_kernels::backend::{Operand, ReduceOp, View, ViewMut};
+mod run;
+
+use super::{Data, Product, Storage};
+use crate::Result;
+pub(super) use run::reduce;
+use run::run;
 use rushlight_kernels::{Buffer, Inst, Layout, Program, Reg};
 use smallvec::SmallVec;
-use std::borrow::Cow;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::cell::UnsafeCell;
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 
 /// Instructions of a region, at most: the tile executor keeps a register for each that is still needed, and they should fit in L1.
@@ -40,8 +46,30 @@ static RAN: Condvar = Condvar::new();
 /// Threads that wait for [`RAN`], which is a system call to wake. Changed under [`GRAPH`].
 static WAITING: AtomicUsize = AtomicUsize::new(0);
 
-fn graph() -> MutexGuard<'static, ()> {
-    GRAPH.lock().unwrap_or_else(PoisonError::into_inner)
+/// The graph's lock, held.
+pub(super) struct Graph(MutexGuard<'static, ()>);
+
+fn graph() -> Graph {
+    Graph(GRAPH.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// What belongs to whoever holds the graph's lock.
+#[derive(Default)]
+pub(super) struct InGraph<T>(UnsafeCell<T>);
+
+// SAFETY: there is one [`Graph`] at a time, and `get` takes it.
+#[allow(unsafe_code)]
+unsafe impl<T: Send> Sync for InGraph<T> {}
+
+impl<T> InGraph<T> {
+    pub(super) fn new(value: T) -> InGraph<T> {
+        InGraph(UnsafeCell::new(value))
+    }
+    #[allow(unsafe_code)]
+    fn get<'a>(&'a self, _: &'a mut Graph) -> &'a mut T {
+        // SAFETY: the only graph lock there is stays borrowed as long as the answer.
+        unsafe { &mut *self.0.get() }
+    }
 }
 
 /// Whether an op with results of `numel` elements is put off.
@@ -81,23 +109,35 @@ pub fn set_deferred_from(numel: usize) {
 
 /// Ops that will run together.
 pub(super) struct Region {
+    /// A [`State`], changed under [`GRAPH`].
+    state: AtomicU8,
+    /// Of who holds [`GRAPH`] while the region is open, of the thread that computes it while it is running: never waited for.
     body: Mutex<Body>,
 }
 
 struct Body {
-    state: State,
     /// Of every register: new memory in some order of the dimensions.
     layout: Layout,
-    /// The code and its operands; whoever runs the region has them meanwhile.
+    /// The code and its operands.
     program: Program,
     ins: SmallVec<[Data; 2]>,
     /// The storages that registers were promised to. Who has lost interest is gone.
     outs: SmallVec<[(Reg, Weak<Storage>); 2]>,
+    /// The product that one of the operands is yet to hold.
+    product: Option<Unmade>,
     /// Whether the program is a single op's, with that op's outputs, to which every instruction leads.
     single: bool,
 }
 
+/// A product that will be computed on the way: block by block, each followed by the program.
+struct Unmade {
+    product: Product,
+    /// The number of the operand that stands for it: without memory, and known to nobody else.
+    operand: usize,
+}
+
 #[derive(Clone, Copy, PartialEq)]
+#[repr(u8)]
 enum State {
     /// Takes more ops.
     Open,
@@ -114,18 +154,26 @@ struct Promise {
     reg: Reg,
 }
 
-/// A storage's part in the graph. In a box, as most storages have none.
+/// A storage's part in the graph.
 #[derive(Default)]
 pub(super) struct Part {
+    /// Where the storage is marked as pending.
     promise: Option<Promise>,
     /// Regions that load it.
-    readers: Vec<Weak<Region>>,
+    readers: SmallVec<[Weak<Region>; 1]>,
 }
 
 impl Region {
-    fn new(layout: Layout) -> Region {
+    fn new(layout: Layout) -> Arc<Region> {
         let (program, ins, outs) = (Program::new(), SmallVec::new(), SmallVec::new());
-        Region { body: Mutex::new(Body { state: State::Open, layout, program, ins, outs, single: true }) }
+        let body = Mutex::new(Body { layout, program, ins, outs, product: None, single: true });
+        Arc::new(Region { state: AtomicU8::new(State::Open as u8), body })
+    }
+    fn is(&self, state: State) -> bool {
+        self.state.load(Relaxed) == state as u8
+    }
+    fn set(&self, state: State) {
+        self.state.store(state as u8, Relaxed);
     }
     fn body(&self) -> MutexGuard<'_, Body> {
         self.body.lock().unwrap_or_else(PoisonError::into_inner)
@@ -133,11 +181,8 @@ impl Region {
 }
 
 impl Storage {
-    fn part(&self) -> MutexGuard<'_, Option<Box<Part>>> {
-        self.part.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-    fn promise(&self) -> Option<Promise> {
-        self.part().as_ref()?.promise.clone()
+    fn promise<'a>(&'a self, graph: &'a mut Graph) -> Option<&'a Promise> {
+        if self.is_marked(Storage::PENDING) { self.part.get(graph).promise.as_ref() } else { None }
     }
     /// Computes its values, if they have been put off.
     ///
@@ -145,9 +190,9 @@ impl Storage {
     /// If there is no memory for the region's results. They stay promised.
     #[cold]
     pub(super) fn realise(&self) -> Result<()> {
-        let guard = graph();
-        match self.promise() {
-            Some(promise) => run(guard, &promise.region),
+        let mut graph = graph();
+        match self.promise(&mut graph).cloned() {
+            Some(promise) => run(graph, &promise.region),
             None => Ok(()),
         }
     }
@@ -155,12 +200,11 @@ impl Storage {
     #[cold]
     pub(super) fn serve_readers(&self) -> Result<()> {
         loop {
-            let guard = graph();
-            let next = self.part().as_mut().and_then(|part| part.readers.pop());
-            match next {
+            let mut graph = graph();
+            match self.part.get(&mut graph).readers.pop() {
                 Some(reader) => {
                     if let Some(region) = reader.upgrade() {
-                        run(guard, &region)?;
+                        run(graph, &region)?;
                     }
                 }
                 None => return Ok(()),
@@ -168,233 +212,17 @@ impl Storage {
         }
     }
     /// Notes that `region` will load it.
-    fn add_reader(&self, region: &Arc<Region>) {
-        let mut part = self.part();
-        let readers = &mut part.get_or_insert_default().readers;
+    fn add_reader(&self, graph: &mut Graph, region: &Arc<Region>) {
+        let readers = &mut self.part.get(graph).readers;
         if readers.len() >= 8 {
             readers.retain(|r| r.strong_count() > 0);
         }
         readers.push(Arc::downgrade(region));
-        drop(part);
-        self.mark(Storage::READ);
-    }
-}
-
-/// Runs `region`, or waits until another thread has. The graph's lock comes in, and is released while kernels run.
-fn run(guard: MutexGuard<'static, ()>, region: &Arc<Region>) -> Result<()> {
-    let everybody = |_: &Arc<Storage>| true;
-    run_for(guard, region, everybody, |work| work.store()).map(|_| ())
-}
-
-/// What a region has to compute.
-struct Work {
-    program: Program,
-    ins: SmallVec<[Data; 2]>,
-    /// Registers that are stored.
-    outs: SmallVec<[(Reg, Arc<Storage>); 2]>,
-    layout: Layout,
-    /// Whether they need all of the program.
-    whole: bool,
-}
-
-/// Has `compute` make the values of those of the region's storages that `is_wanted` chooses, and hands them over. Where another thread runs
-/// the region, waits for it; `None` then. Storages that were not chosen stay promised. The graph's lock comes in, and is released while kernels run.
-fn run_for<R>(
-    mut guard: MutexGuard<'static, ()>,
-    region: &Arc<Region>,
-    is_wanted: impl Fn(&Arc<Storage>) -> bool,
-    compute: impl FnOnce(&Work) -> Result<(SmallVec<[Buffer; 2]>, R)>,
-) -> Result<Option<R>> {
-    // It may be open again afterwards: where the other thread failed, or kept something back.
-    while region.body().state == State::Running {
-        WAITING.fetch_add(1, Relaxed);
-        guard = RAN.wait(guard).unwrap_or_else(PoisonError::into_inner);
-        WAITING.fetch_sub(1, Relaxed);
-    }
-    let mut work = {
-        let body = &mut *region.body();
-        if body.state == State::Done {
-            return Ok(None);
-        }
-        body.state = State::Running;
-        let alive = body.outs.iter().filter_map(|(r, s)| Some((*r, s.upgrade()?)));
-        let outs: SmallVec<[_; 2]> = alive.filter(|(_, s)| is_wanted(s)).collect();
-        let whole = body.single && outs.len() == body.program.outs.len();
-        let (program, ins) = (std::mem::take(&mut body.program), std::mem::take(&mut body.ins));
-        Work { program, ins, outs, layout: body.layout.clone(), whole }
-    };
-    drop(guard);
-    // A panic in a kernel must not leave the region running for ever.
-    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| compute(&work)));
-    let guard = graph();
-    let mut body = region.body();
-    let result = match outcome {
-        Ok(Ok((buffers, result))) => {
-            for ((_, storage), buffer) in work.outs.iter().zip(buffers) {
-                storage.fulfil(buffer);
-                storage.part().get_or_insert_default().promise = None;
-                storage.unmark(Storage::PENDING);
-            }
-            Ok(Ok(Some(result)))
-        }
-        Ok(Err(e)) => Ok(Err(e)),
-        Err(payload) => Err(payload),
-    };
-    body.outs.retain(|(_, s)| s.upgrade().is_some_and(|s| s.is_marked(Storage::PENDING)));
-    if body.outs.is_empty() {
-        body.state = State::Done;
-    } else {
-        body.state = State::Open;
-        body.program = std::mem::take(&mut work.program);
-        body.ins = std::mem::take(&mut work.ins);
-    }
-    drop(body);
-    if WAITING.load(Relaxed) > 0 {
-        RAN.notify_all();
-    }
-    drop(guard);
-    // Only now: dropping an operand may run its owner's code.
-    drop(work);
-    result.unwrap_or_else(|payload| std::panic::resume_unwind(payload))
-}
-
-impl Work {
-    /// The values of all outputs. An operand that nobody else holds gives its memory to an output: the pass then runs in place, as
-    /// `x += y` asks for, and touches a third less memory.
-    fn store(&self) -> Result<(SmallVec<[Buffer; 2]>, ())> {
-        if self.outs.is_empty() {
-            return Ok((SmallVec::new(), ()));
-        }
-        let (program, ins) = self.needed(None);
-        self.with_outputs(&program, &ins, true, |views, outs| crate::ops::backend().pointwise(&program, views, outs))
-    }
-    /// The part of the program that computes the outputs, and another register where one is given; and the operands that it loads.
-    fn needed(&self, other: Option<Reg>) -> (Cow<'_, Program>, SmallVec<[&Data; 4]>) {
-        if self.whole && other.is_none() {
-            return (Cow::Borrowed(&self.program), self.ins.iter().collect());
-        }
-        let (program, kept) = needed(&self.program, self.outs.iter().map(|(r, _)| *r).chain(other));
-        (Cow::Owned(program), kept.iter().map(|&i| &self.ins[i as usize]).collect())
-    }
-    /// Calls `f` with views of the operands and of the outputs' memory, which is new, or where it may be an operand's; answers that memory.
-    #[allow(unsafe_code)]
-    fn with_outputs<R>(
-        &self,
-        program: &Program,
-        ins: &[&Data],
-        in_place: bool,
-        f: impl FnOnce(&[View], &mut [ViewMut]) -> Result<R>,
-    ) -> Result<(SmallVec<[Buffer; 2]>, R)> {
-        let guards = super::Guards::lock(&[], ins.iter().copied())?;
-        let dtype = |k: usize| program.dtypes[program.outs[k] as usize];
-        // The numbers of operands that give their memory.
-        let mut donors = SmallVec::<[Option<usize>; 2]>::new();
-        let mut buffers = SmallVec::<[Buffer; 2]>::new();
-        for k in 0..self.outs.len() {
-            let gives = |i: usize, d: &Data| {
-                in_place && d.dtype == dtype(k) && d.layout == self.layout && guards.is_only(i, d) && !donors.contains(&Some(i))
-            };
-            let donor = (0..ins.len()).find(|&i| gives(i, ins[i]));
-            buffers.push(if donor.is_some() { Buffer::none() } else { super::alloc(&self.layout, dtype(k))? });
-            donors.push(donor);
-        }
-        let result = {
-            let views = guards.views(ins.iter().copied())?;
-            let mut out_views = SmallVec::<[ViewMut; 2]>::new();
-            for (k, (new, donor)) in buffers.iter().zip(&donors).enumerate() {
-                let buffer = donor.map_or(new, |i| guards.buffer(i));
-                // SAFETY: the buffer is new, or of a storage that only this operand knows, whose elements are those of the output: this
-                // view and that operand's are the only accesses. The program writes every element before anyone reads one.
-                out_views.push(unsafe { ViewMut::new(buffer, &self.layout, dtype(k))? });
-            }
-            f(&views, &mut out_views)?
-        };
-        drop(guards);
-        for (buffer, donor) in buffers.iter_mut().zip(donors) {
-            if let Some(i) = donor {
-                *buffer = ins[i].storage.take();
-            }
-        }
-        Ok((buffers, result))
-    }
-}
-
-/// Bytes from which on a reduced value is not stored: half a large cache. Below, storing it is cheaper than computing it again, should it be
-/// asked for after all.
-const STORED: usize = 1 << 24;
-/// Most that computing it again may cost, in tenths of a nanosecond an element.
-const CHEAP: usize = 40;
-
-/// [`super::reduce`] of a value that is put off: in the pass that computes it. `None` where that cannot be.
-///
-/// # Errors
-/// If there is no memory.
-pub(super) fn reduce(op: ReduceOp, x: &Data, dims: &[usize], layout: &Layout, dtype: DType) -> Result<Option<Data>> {
-    let guard = graph();
-    let Some(Promise { region, reg }) = x.storage.promise() else { return Ok(None) };
-    let is_cheap = {
-        let body = region.body();
-        let fits = body.state == State::Open && body.layout == x.layout && body.program.dtype(reg) == x.dtype;
-        if !fits || !x.layout.is_contiguous() {
-            return Ok(None);
-        }
-        needed(&body.program, std::iter::once(reg)).0.cost() <= CHEAP
-    };
-    // Held by the caller's tensor and by `x` itself, and by nobody else: perhaps nobody will look at it again.
-    let is_passing = Arc::strong_count(&x.storage) <= 2 && is_cheap && x.layout.numel() * x.dtype.size() >= STORED;
-    let wanted = |s: &Arc<Storage>| !(is_passing && Arc::ptr_eq(s, &x.storage));
-    let result = run_for(guard, &region, wanted, |work| {
-        let kept = work.outs.iter().position(|(_, s)| Arc::ptr_eq(s, &x.storage));
-        let (program, ins) = work.needed(if kept.is_none() { Some(reg) } else { None });
-        let operand = kept.map_or(Operand::Scratch, Operand::Kept);
-        // What stays promised will have to be computed from the operands again.
-        work.with_outputs(&program, &ins, kept.is_some(), |views, outs| {
-            let backend = crate::ops::backend();
-            let mut done = false;
-            let result = super::fresh(layout.clone(), dtype, |out| {
-                done = backend.reduce_program(op, &program, views, outs, operand, &x.layout.shape, dims, out)?;
-                Ok(())
-            })?;
-            if done {
-                return Ok(Some(result));
-            }
-            // The outputs must be written all the same; one that is only passing through has none.
-            let mut stored = program.as_ref().clone();
-            stored.outs.truncate(outs.len());
-            if !outs.is_empty() {
-                backend.pointwise(&stored, views, outs)?;
-            }
-            Ok(None)
-        })
-    })?;
-    Ok(result.flatten())
-}
-
-/// The part of `program` that computes the registers `outs`, and the numbers of the operands that it loads, which are numbered anew.
-fn needed(program: &Program, outs: impl Iterator<Item = Reg>) -> (Program, SmallVec<[u8; 16]>) {
-    let outs: SmallVec<[Reg; 4]> = outs.collect();
-    let mut wanted: SmallVec<[bool; MOST_INSTRUCTIONS]> = SmallVec::from_elem(false, program.insts.len());
-    outs.iter().for_each(|&r| wanted[r as usize] = true);
-    for i in (0..program.insts.len()).rev() {
-        if wanted[i] {
-            program.insts[i].operands().iter().for_each(|&r| wanted[r as usize] = true);
+        // Who takes the mark away takes the readers after that, under the graph's lock.
+        if !self.is_marked(Storage::READ) {
+            self.mark(Storage::READ);
         }
     }
-    let mut small = Program::new();
-    let mut kept = SmallVec::<[u8; 16]>::new();
-    let mut now: SmallVec<[Reg; MOST_INSTRUCTIONS]> = SmallVec::from_elem(0, program.insts.len());
-    for (i, inst) in program.insts.iter().enumerate().filter(|&(i, _)| wanted[i]) {
-        let inst = match *inst {
-            Inst::Load(k) => {
-                kept.push(k);
-                Inst::Load((kept.len() - 1) as u8)
-            }
-            other => other.renamed(|r| now[r as usize]),
-        };
-        now[i] = small.push(inst, program.dtypes[i]);
-    }
-    outs.iter().for_each(|&r| small.out(now[r as usize]));
-    (small, kept)
 }
 
 /// Puts off `program` over `ins`, which have the shape of `layout`: answers what its outputs will be. `None` where it must run now: where
@@ -407,17 +235,50 @@ pub(super) fn put_off(program: &Program, ins: &[Data], layout: &Layout) -> Resul
         return Ok(None);
     }
     loop {
-        let guard = graph();
-        match plan(program, ins, layout) {
-            Plan::Join(region) => {
-                let outs = append(&region, program, ins, layout);
-                drop(guard);
-                return Ok(Some(outs));
-            }
-            Plan::RunFirst(region) => run(guard, &region)?,
+        let mut graph = graph();
+        match plan(&mut graph, program, ins, layout) {
+            Plan::Join(region) => return Ok(Some(append(&mut graph, &region, program, ins))),
+            Plan::RunFirst(region) => run(graph, &region)?,
             Plan::TooLong => return Ok(None),
         }
     }
+}
+
+/// Most terms of a product that is put off: next to more, a pass over the results costs nothing.
+const SHALLOW: usize = 512;
+/// Most columns: with more, blocks of whole rows that fit in a cache are too few rows to be computed one by one.
+const NARROW: usize = 512;
+/// A product is put off where its results are so many times as large as a pointwise op's.
+const LARGER: usize = 4;
+
+/// Whether a product of so many rows (of all its matrices), terms and columns may be put off.
+#[inline]
+pub(crate) fn is_product_wanted(rows: usize, terms: usize, columns: usize) -> bool {
+    terms <= SHALLOW && columns <= NARROW && is_wanted(rows * columns / LARGER)
+}
+
+/// Puts off a product: answers what it will be, under `layout`. `None` where it must run now, as an operand's memory is open to others.
+///
+/// # Errors
+/// If an operand that has to be computed first cannot be.
+pub(super) fn put_off_product(product: &Product, layout: &Layout) -> Result<Option<Data>> {
+    if product.ins.iter().any(|d| d.storage.is_open()) {
+        return Ok(None);
+    }
+    for d in &product.ins {
+        d.storage.settle(false)?;
+    }
+    let dtype = product.ins[0].dtype;
+    let mut graph = graph();
+    let region = Region::new(layout.clone());
+    for d in &product.ins {
+        d.storage.add_reader(&mut graph, &region);
+    }
+    let body = &mut *region.body();
+    body.ins.push(Data::new(Buffer::none(), layout.clone(), dtype));
+    body.product = Some(Unmade { product: product.clone(), operand: 0 });
+    let reg = body.program.load(0, dtype);
+    Ok(Some(promise(&region, body, reg)))
 }
 
 /// Whether an instruction may fail for what it finds in the data.
@@ -436,21 +297,27 @@ enum Plan {
 }
 
 /// Finds the region for `program`: its operands' own, merged into one where they have several, or a new one.
-fn plan(program: &Program, ins: &[Data], layout: &Layout) -> Plan {
+fn plan(graph: &mut Graph, program: &Program, ins: &[Data], layout: &Layout) -> Plan {
     let mut joined: SmallVec<[Arc<Region>; 3]> = SmallVec::new();
     for d in ins {
-        let Some(Promise { region, reg }) = d.storage.promise() else { continue };
-        let fits = {
+        let Some(Promise { region, reg }) = d.storage.promise(graph) else { continue };
+        let fits = region.is(State::Open) && {
             let body = region.body();
-            body.state == State::Open && body.layout == *layout && d.layout == *layout && body.program.dtype(reg) == d.dtype
+            body.layout == *layout && d.layout == *layout && body.program.dtype(*reg) == d.dtype
         };
         if !fits {
-            return Plan::RunFirst(region);
+            return Plan::RunFirst(region.clone());
         }
-        if !joined.iter().any(|r| Arc::ptr_eq(r, &region)) {
-            joined.push(region);
+        if !joined.iter().any(|r| Arc::ptr_eq(r, region)) {
+            joined.push(region.clone());
         }
     }
+    // A pass begins with one product at most.
+    let mut products = joined.iter().filter(|r| r.body().product.is_some());
+    if let (Some(first), Some(_)) = (products.next(), products.next()) {
+        return Plan::RunFirst(first.clone());
+    }
+    drop(products);
     let size = |r: &Arc<Region>| {
         let body = r.body();
         (body.program.insts.len(), body.ins.len())
@@ -469,48 +336,56 @@ fn plan(program: &Program, ins: &[Data], layout: &Layout) -> Plan {
         }
     }
     let mut joined = joined.into_iter();
-    let Some(first) = joined.next() else { return Plan::Join(Arc::new(Region::new(layout.clone()))) };
-    joined.for_each(|other| merge(&first, &other));
+    let Some(first) = joined.next() else { return Plan::Join(Region::new(layout.clone())) };
+    joined.for_each(|other| merge(graph, &first, &other));
     Plan::Join(first)
 }
 
 /// The register of `region` that holds `d`'s elements, loaded if it is not yet.
-fn load(region: &Arc<Region>, body: &mut Body, d: &Data) -> Reg {
+fn load(graph: &mut Graph, region: &Arc<Region>, body: &mut Body, d: &Data) -> Reg {
     let known = body.ins.iter().position(|x| Arc::ptr_eq(&x.storage, &d.storage) && x.layout == d.layout && x.dtype == d.dtype);
     if let Some(k) = known {
         let at = body.program.insts.iter().position(|i| *i == Inst::Load(k as u8));
         return at.expect("every operand is loaded") as Reg;
     }
-    d.storage.add_reader(region);
+    d.storage.add_reader(graph, region);
     body.ins.push(d.clone());
     body.program.load(body.ins.len() - 1, d.dtype)
 }
 
 /// Moves all of `from` into `into`.
-fn merge(into: &Arc<Region>, from: &Arc<Region>) {
-    let (mut to, mut from) = (into.body(), from.body());
+fn merge(graph: &mut Graph, into: &Arc<Region>, other: &Arc<Region>) {
+    let (mut to, mut from) = (into.body(), other.body());
     to.single = false;
+    let product = from.product.take();
     let mut now: SmallVec<[Reg; MOST_INSTRUCTIONS]> = SmallVec::new();
     for (inst, &dtype) in from.program.insts.iter().zip(&from.program.dtypes) {
         let reg = match *inst {
-            Inst::Load(k) => load(into, &mut to, &from.ins[k as usize]),
+            Inst::Load(k) => load(graph, into, &mut to, &from.ins[k as usize]),
             other => to.program.push(other.renamed(|r| now[r as usize]), dtype),
         };
         now.push(reg);
     }
+    if let Some(Unmade { product, operand }) = product {
+        for d in &product.ins {
+            d.storage.add_reader(graph, into);
+        }
+        let place = |d: &Data| Arc::ptr_eq(&d.storage, &from.ins[operand].storage);
+        to.product = to.ins.iter().position(place).map(|operand| Unmade { product, operand });
+    }
     for (reg, storage) in std::mem::take(&mut from.outs) {
         let reg = now[reg as usize];
         if let Some(storage) = storage.upgrade() {
-            storage.part().get_or_insert_default().promise = Some(Promise { region: into.clone(), reg });
+            storage.part.get(graph).promise = Some(Promise { region: into.clone(), reg });
             to.outs.push((reg, Arc::downgrade(&storage)));
         }
     }
-    from.state = State::Done;
+    other.set(State::Done);
     from.ins.clear();
 }
 
 /// Appends `program` to an open region that its deferred operands belong to.
-fn append(region: &Arc<Region>, program: &Program, ins: &[Data], layout: &Layout) -> SmallVec<[Data; 2]> {
+fn append(graph: &mut Graph, region: &Arc<Region>, program: &Program, ins: &[Data]) -> SmallVec<[Data; 2]> {
     let body = &mut *region.body();
     body.single = body.program.insts.is_empty();
     let mut now: SmallVec<[Reg; 8]> = SmallVec::new();
@@ -518,21 +393,30 @@ fn append(region: &Arc<Region>, program: &Program, ins: &[Data], layout: &Layout
         let reg = match *inst {
             Inst::Load(k) => {
                 let d = &ins[k as usize];
-                d.storage.promise().map_or_else(|| load(region, body, d), |p| p.reg)
+                match d.storage.promise(graph) {
+                    Some(promise) => promise.reg,
+                    None => load(graph, region, body, d),
+                }
             }
             other => body.program.push(other.renamed(|r| now[r as usize]), dtype),
         };
         now.push(reg);
     }
-    let promised = program.outs.iter().map(|&r| {
-        let (reg, dtype) = (now[r as usize], program.dtype(r));
-        let part = Part { promise: Some(Promise { region: region.clone(), reg }), readers: Vec::new() };
-        let storage = Storage::promised(part, layout.numel() * dtype.size());
-        if body.single {
-            body.program.out(reg);
-        }
-        body.outs.push((reg, Arc::downgrade(&storage)));
-        Data { storage, layout: layout.clone(), dtype, wrapped: false }
-    });
-    promised.collect()
+    let mut promised = SmallVec::new();
+    for &r in &program.outs {
+        promised.push(promise(region, body, now[r as usize]));
+    }
+    promised
+}
+
+/// Promises register `reg` to a new storage.
+fn promise(region: &Arc<Region>, body: &mut Body, reg: Reg) -> Data {
+    let dtype = body.program.dtype(reg);
+    let part = Part { promise: Some(Promise { region: region.clone(), reg }), readers: SmallVec::new() };
+    let storage = Storage::promised(part, body.layout.numel() * dtype.size());
+    if body.single {
+        body.program.out(reg);
+    }
+    body.outs.push((reg, Arc::downgrade(&storage)));
+    Data { storage, layout: body.layout.clone(), dtype, wrapped: false }
 }

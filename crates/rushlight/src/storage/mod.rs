@@ -11,7 +11,7 @@
 pub(crate) mod deferred;
 
 use crate::op::Place;
-use crate::{DType, Error, Result};
+use crate::{DType, Error, Result, Scalar};
 use rushlight_kernels::backend::{ReduceOp, View, ViewMut};
 use rushlight_kernels::{Buffer, Layout, Program};
 use smallvec::SmallVec;
@@ -19,7 +19,7 @@ use std::sync::atomic::{
     AtomicU8, AtomicU32, AtomicU64,
     Ordering::{AcqRel, Acquire, Relaxed},
 };
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
 
 /// An op and the line that called it.
 pub(crate) type Site = (&'static str, Option<Place>);
@@ -35,7 +35,7 @@ pub struct Storage {
     /// [`Storage::PENDING`], [`Storage::READ`] and [`Storage::OPEN`]: all clear for most storages, so that the doors pass at once.
     marks: AtomicU8,
     /// Its part in the graph of deferred ops.
-    part: Mutex<Option<Box<deferred::Part>>>,
+    part: deferred::InGraph<deferred::Part>,
 }
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(0);
@@ -58,22 +58,22 @@ impl Storage {
     /// Takes over `buffer`.
     pub(crate) fn new(buffer: Buffer) -> Arc<Storage> {
         let marks = if buffer.is_foreign() { Storage::OPEN } else { 0 };
-        Storage::with(State { buffer, promised: 0, last_write: None }, marks, None)
+        Storage::with(State { buffer, promised: 0, last_write: None }, marks, deferred::Part::default())
     }
     /// A storage of `bytes` bytes that `part` promises.
     fn promised(part: deferred::Part, bytes: usize) -> Arc<Storage> {
         let state = State { buffer: Buffer::none(), promised: bytes, last_write: None };
-        Storage::with(state, Storage::PENDING, Some(Box::new(part)))
+        Storage::with(state, Storage::PENDING, part)
     }
     #[inline]
-    fn with(state: State, marks: u8, part: Option<Box<deferred::Part>>) -> Arc<Storage> {
+    fn with(state: State, marks: u8, part: deferred::Part) -> Arc<Storage> {
         Arc::new(Storage {
             state: RwLock::new(state),
             id: NEXT_ID.fetch_add(1, Relaxed),
             writes: AtomicU32::new(0),
             before: AtomicU32::new(0),
             marks: AtomicU8::new(marks),
-            part: Mutex::new(part),
+            part: deferred::InGraph::new(part),
         })
     }
     fn is_marked(&self, mark: u8) -> bool {
@@ -255,14 +255,6 @@ impl<'a> Guards<'a> {
     fn buffer(&self, i: usize) -> &Buffer {
         self.locks[self.places[i]].1.buffer()
     }
-    /// Whether nobody but `d`, operand number `i`, knows its storage, or can come to know it, so that its memory may become another's.
-    fn is_only(&self, i: usize, d: &Data) -> bool {
-        let buffer = self.buffer(i);
-        let only = Arc::strong_count(&d.storage) == 1 && !d.storage.is_open() && !buffer.is_foreign();
-        // Those who held it before have read it for the last time: their letting go happened before what follows.
-        std::sync::atomic::fence(Acquire);
-        only && buffer.len() == d.layout.numel() * d.dtype.size()
-    }
     /// Views of the inputs.
     #[allow(unsafe_code)]
     fn views<'b>(&'b self, reads: impl IntoIterator<Item = &'b Data>) -> Result<SmallVec<[View<'b>; 4]>> {
@@ -304,13 +296,14 @@ enum Reads<'a> {
 
 impl<'a> Reads<'a> {
     #[inline]
-    fn lock(operands: &'a [Data]) -> Result<Reads<'a>> {
+    fn lock(operands: impl IntoIterator<Item = &'a Data, IntoIter: Clone>) -> Result<Reads<'a>> {
+        let operands = operands.into_iter();
         // Before any lock is taken: what is put off may have to read these very storages.
-        for d in operands {
+        for d in operands.clone() {
             d.storage.settle(false)?;
         }
         let mut guards = SmallVec::new();
-        for d in operands {
+        for d in operands.clone() {
             match d.storage.try_guard() {
                 Some(guard) => guards.push(guard),
                 None => {
@@ -321,8 +314,23 @@ impl<'a> Reads<'a> {
         }
         Ok(Reads::AtOnce(guards))
     }
+    /// The memory of operand number `i`.
+    fn buffer(&self, i: usize) -> &Buffer {
+        match self {
+            Reads::AtOnce(guards) => &guards[i].buffer,
+            Reads::InOrder(guards) => guards.buffer(i),
+        }
+    }
+    /// Whether nobody but `d`, operand number `i`, knows its storage, or can come to know it, so that its memory may become another's.
+    fn is_only(&self, i: usize, d: &Data) -> bool {
+        let buffer = self.buffer(i);
+        let only = Arc::strong_count(&d.storage) == 1 && !d.storage.is_open() && !buffer.is_foreign();
+        // Those who held it before have read it for the last time: their letting go happened before what follows.
+        std::sync::atomic::fence(Acquire);
+        only && buffer.len() == d.layout.numel() * d.dtype.size()
+    }
     #[inline]
-    fn views<'b>(&'b self, operands: &'b [Data]) -> Result<SmallVec<[View<'b>; 4]>> {
+    fn views<'b>(&'b self, operands: impl IntoIterator<Item = &'b Data>) -> Result<SmallVec<[View<'b>; 4]>> {
         let guards = match self {
             Reads::AtOnce(guards) => guards,
             Reads::InOrder(guards) => return guards.views(operands),
@@ -417,6 +425,42 @@ pub(crate) fn pointwise(program: &Program, ins: &[Data], layout: &Layout) -> Res
     }
     let specs: SmallVec<[(Layout, DType); 2]> = program.outs.iter().map(|&r| (layout.clone(), program.dtype(r))).collect();
     compute_many(&specs, ins, |ins, outs| crate::ops::backend().pointwise(program, ins, outs))
+}
+
+/// `alpha * a @ b (+ beta * bias)`, as the backend takes it: the operands have their batches in common, and the result's shape.
+#[derive(Clone)]
+pub(crate) struct Product {
+    /// `a`, `b` and perhaps the bias.
+    pub(crate) ins: SmallVec<[Data; 3]>,
+    pub(crate) alpha: Scalar,
+    pub(crate) beta: Scalar,
+    /// Of the result, contiguous.
+    pub(crate) layout: Layout,
+}
+
+impl Product {
+    /// Computes it, from views of the operands.
+    fn run(&self, ins: &[View], out: &mut ViewMut) -> Result<()> {
+        crate::ops::backend().matmul(ins[0], ins[1], ins.get(2).copied(), self.alpha, self.beta, out)
+    }
+    /// Whether it may be put off.
+    fn may_wait(&self) -> bool {
+        let (terms, columns) = (self.ins[0].layout.shape.last(), self.layout.shape.last());
+        let (Some(&terms), Some(&columns)) = (terms, columns) else { return false };
+        columns > 0 && deferred::is_product_wanted(self.layout.numel() / columns, terms, columns)
+    }
+}
+
+/// Runs a product, or puts it off. The result has the elements in the order of `layout`, which is contiguous.
+pub(crate) fn product(product: Product, layout: Layout) -> Result<Data> {
+    if product.may_wait()
+        && let Some(promised) = deferred::put_off_product(&product, &layout)?
+    {
+        return Ok(promised);
+    }
+    let mut y = compute(product.layout.clone(), product.ins[0].dtype, &product.ins, |ins, out| product.run(ins, out))?;
+    y.layout = layout;
+    Ok(y)
 }
 
 /// `op` over the dimensions `dims` of `x`, into a new contiguous storage. What x is to hold may be computed on the way.

@@ -53,7 +53,7 @@ impl Spread {
 
 fn target<T: Number>(ptr: *mut T, rs: isize, columns: &Spread) -> Target<'_, T> {
     let c = Matrix { ptr, rs, cs: columns.step() };
-    Target { c, columns: columns.table(), alpha: T::Acc::ONE, beta: T::Acc::ONE, bias: None }
+    Target { c, columns: columns.table(), alpha: T::Acc::ONE, beta: T::Acc::ONE, bias: None, then: None }
 }
 
 /// A matrix of weights per group, adjacent in memory.

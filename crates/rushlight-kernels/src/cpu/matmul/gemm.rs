@@ -24,6 +24,8 @@ pub(crate) struct Target<'a, T: Number> {
     pub(crate) alpha: T::Acc,
     pub(crate) beta: T::Acc,
     pub(crate) bias: Option<Matrix<*const T>>,
+    /// What is done with each block that has all of its results, while it is in cache.
+    pub(crate) then: Option<&'a (dyn Fn(&Block) -> Result<()> + Sync)>,
 }
 
 /// A product `a @ b`.
@@ -42,6 +44,13 @@ pub(crate) struct Gemm<'a, T: Number> {
 pub(crate) struct Block {
     pub(crate) rows: Range<usize>,
     pub(crate) cols: Range<usize>,
+}
+
+impl Block {
+    /// The block `rows` rows further down.
+    pub(super) fn down(&self, rows: usize) -> Block {
+        Block { rows: self.rows.start + rows..self.rows.end + rows, cols: self.cols.clone() }
+    }
 }
 
 /// Where sums are kept while slices of `k` are added.
@@ -163,7 +172,10 @@ impl<T: Number> Gemm<'_, T> {
             // SAFETY: the caller's promise.
             unsafe {
                 match sums {
-                    Sums::Finish(target) => target.finish_empty(block),
+                    Sums::Finish(target) => {
+                        target.finish_empty(block);
+                        target.then.map_or(Ok(()), |then| then(block))?;
+                    }
                     Sums::Keep { to, ld } => {
                         (0..block.rows.len())
                             .for_each(|i| std::slice::from_raw_parts_mut(to.add(i * ld), block.cols.len()).fill(T::Acc::ZERO));
@@ -233,7 +245,10 @@ impl<T: Number> Gemm<'_, T> {
                 }
             }
         }
-        Ok(())
+        match sums {
+            Sums::Finish(Target { then: Some(then), .. }) => then(block),
+            _ => Ok(()),
+        }
     }
 
     fn a_at(&self, i: usize, p: usize) -> *const T {

@@ -4,6 +4,7 @@
 //! operands to where `kernel` reads them, and `vector` hides the instruction sets. Sums are of type [`Number::Acc`] throughout and are
 //! rounded to the element type once, together with `alpha`, `beta` and the bias.
 
+mod epilogue;
 mod gemm;
 mod kernel;
 #[cfg(test)]
@@ -16,15 +17,17 @@ mod plan;
 mod tests;
 mod vector;
 
-use super::pool;
+use super::{pool, tile};
 use crate::backend::*;
 use crate::*;
+use epilogue::Epilogue;
 pub(crate) use gemm::{Block, Gemm, Target};
 use kernel::{DOT_COLUMNS, DOT_ROWS, MAX_COLUMNS};
 pub(crate) use kernel::{HasKernels, TAPS};
 pub(crate) use number::{Acc, Number};
 pub(crate) use pack::{Right, Strided, convert, pack};
 pub(crate) use panels::Panels;
+use plan::run_cut;
 pub(crate) use plan::{Size, run, try_run};
 pub(crate) use vector::{Lanes, Vector};
 
@@ -123,6 +126,7 @@ impl<T: Number> Product<T> {
             alpha: self.alpha,
             beta: self.beta,
             bias: self.bias.map(|x| x.shifted(at.bias)),
+            then: None,
         }
     }
 
@@ -146,19 +150,22 @@ const ROWS_OF_DOTS: usize = 64;
 const LONG: usize = 1 << 14;
 
 /// # Safety
-/// Every element that `p` describes lies in memory, and `c` overlaps nothing.
-unsafe fn by_blocks<T: Number>(p: &Product<T>) -> Result<()> {
+/// Every element that `p` describes lies in memory, and `c` overlaps nothing, unless it is an operand of the epilogue.
+unsafe fn by_blocks<T: Number>(p: &Product<T>, epilogue: Option<&Epilogue>) -> Result<()> {
     let lanes = T::Acc::kernels().lanes;
     // Reading in place costs nothing where a cache line is used whole and soon; else packing pays once there is reuse.
     let pack_a = T::CONVERTS || p.a.cs != 1 && p.n > 4 * lanes;
     let pack_b = p.m > 2 * T::Acc::kernels().rows() && p.k * p.n > 64 * 64;
     let size = Size { batches: p.batches(), m: p.m, n: p.n, k: p.k };
-    run::<T>(size, |index, part| {
+    run_cut::<T>(size, epilogue.is_some(), |index, part| {
         let at = batch_offsets(p, index);
         let b = Strided { matrix: p.b.shifted(at.b), pack: pack_b };
         let gemm = Gemm { a: p.a.shifted(at.a), run: p.k.max(1), jump: 0, pack_a, b: &b };
-        // SAFETY: the caller's promise; parts of one product are disjoint.
-        unsafe { part.run(&gemm, &p.target(&at)) }
+        // SAFETY: parts of one product are disjoint, and blocks that are finished are each one task's own.
+        let then = |block: &Block| epilogue.map_or(Ok(()), |e| unsafe { e.run(&block.down(index * p.m)) });
+        let target = Target { then: epilogue.is_some().then_some(&then), ..p.target(&at) };
+        // SAFETY: the caller's promise.
+        unsafe { part.run(&gemm, &target) }
     })
 }
 
@@ -261,27 +268,72 @@ fn batch_offsets<T: Number>(p: &Product<T>, mut index: usize) -> Offsets {
 
 /// See [`Backend`].
 pub fn matmul(a: View, b: View, bias: Option<View>, alpha: Scalar, beta: Scalar, out: &mut ViewMut) -> Result<()> {
+    multiply(a, b, bias, alpha, beta, out, None).map(|_| ())
+}
+
+/// See [`Backend`].
+pub fn matmul_then(
+    a: View,
+    b: View,
+    bias: Option<View>,
+    alpha: Scalar,
+    beta: Scalar,
+    out: &mut ViewMut,
+    program: &Program,
+    ins: &[View],
+    outs: &mut [ViewMut],
+) -> Result<()> {
+    tile::check(program, ins, outs)?;
+    // Rows of the whole batch, as the epilogue counts them, are those of `out`.
+    let columns = out.shape().last();
+    let fits = out.layout.is_contiguous() && outs.iter().all(|x| x.shape().last() == columns && x.numel() == out.numel());
+    let epilogue = if fits { Epilogue::new(program, ins, outs) } else { None };
+    if !multiply(a, b, bias, alpha, beta, out, epilogue.as_ref())? {
+        drop(epilogue);
+        tile::pointwise(program, ins, outs)?;
+    }
+    Ok(())
+}
+
+/// Bytes of the longest rows of which blocks are made that are gone through again: of longer ones, a block in cache would have so few rows that
+/// packing the other factor for it costs more than the pass.
+const LONGEST_ROW: usize = 2048;
+
+/// The product; and whether the epilogue has been run, too.
+fn multiply(
+    a: View,
+    b: View,
+    bias: Option<View>,
+    alpha: Scalar,
+    beta: Scalar,
+    out: &mut ViewMut,
+    epilogue: Option<&Epilogue>,
+) -> Result<bool> {
     check(&a, &b, bias.as_ref(), out)?;
     if out.numel() == 0 {
-        return Ok(());
+        return Ok(false);
     }
     dispatch!(out.dtype, [U8 I8 I16 I32 I64 F16 BF16 F32 F64], T => {
         let mut p = product::<T>(a, b, bias, alpha, beta, out);
         p.fold_batch();
         // The kernels write along rows; and with few columns, `a` is the matrix to stream.
-        if p.c.cs != 1 && p.c.rs == 1 || p.n <= DOT_ROWS && p.m > p.n {
+        let is_turned = p.c.cs != 1 && p.c.rs == 1 || p.n <= DOT_ROWS && p.m > p.n;
+        if is_turned {
             p.transpose();
         }
         // SAFETY: `check` found the shapes and dtypes right; views stay within their buffers.
         unsafe {
             if p.suits_dots() {
-                by_dots(&p)
+                by_dots(&p)?;
             } else if p.suits_long_dots() {
-                by_long_dots(&p)
+                by_long_dots(&p)?;
             } else {
-                by_blocks(&p)
+                let epilogue = epilogue.filter(|_| !is_turned && p.n * size_of::<T>() <= LONGEST_ROW);
+                by_blocks(&p, epilogue)?;
+                return Ok(epilogue.is_some());
             }
         }
+        Ok(false)
     }, else => Err(not_implemented("addmm_impl_cpu_", out.dtype)))
 }
 

@@ -20,6 +20,8 @@ const MANY: usize = 64;
 /// Largest block of a result: with slices of 256 terms, the rows of `a` stay within L2.
 const BLOCK_ROWS: usize = 480;
 const BLOCK_COLS: usize = 1024;
+/// Bytes of a block that is gone through again when it is finished: half of L2.
+const BLOCK_BYTES: usize = 1 << 19;
 /// Fewest terms worth splitting off, and most parts.
 const SPLIT_TERMS: usize = 512;
 const SPLITS: usize = 16;
@@ -44,8 +46,8 @@ struct Plan {
 }
 
 impl Plan {
-    /// `unit`: rows and columns that are not worth dividing.
-    fn new(size: Size, unit: [usize; 2]) -> Plan {
+    /// `unit`: rows and columns that are not worth dividing; `undivided`: the bytes of rows that stay whole.
+    fn new(size: Size, unit: [usize; 2], undivided: Option<usize>) -> Plan {
         let Size { batches, m, n, k } = size;
         let work = |rows: usize, cols: usize, terms: usize| rows.saturating_mul(cols).saturating_mul(terms);
         let whole = work(m, n, k);
@@ -56,6 +58,9 @@ impl Plan {
         }
         let terms = k.div_ceil(splits).max(1);
         let (mut rows, mut cols) = (cut(m, m.div_ceil(BLOCK_ROWS), unit[0]), cut(n, n.div_ceil(BLOCK_COLS), unit[1]));
+        if let Some(bytes) = undivided {
+            (rows, cols) = (rows.min((BLOCK_BYTES / bytes).next_multiple_of(unit[0])), n);
+        }
         loop {
             let tasks = batches.saturating_mul(m.div_ceil(rows) * n.div_ceil(cols) * splits);
             let task = work(rows, cols, terms);
@@ -63,7 +68,7 @@ impl Plan {
                 break;
             }
             // Columns first: every block of rows packs the columns anew.
-            if cols > 4 * unit[1] || rows <= unit[0] && cols > unit[1] {
+            if undivided.is_none() && (cols > 4 * unit[1] || rows <= unit[0] && cols > unit[1]) {
                 cols = cut(cols, 2, unit[1]);
             } else if rows > unit[0] {
                 rows = cut(rows, 2, unit[0]);
@@ -122,6 +127,7 @@ impl<T: Number> Part<'_, T> {
                 }
                 target.finish(&self.block, sums, cols as isize);
             }
+            target.then.map_or(Ok(()), |then| then(&self.block))?;
         }
         Ok(())
     }
@@ -129,11 +135,17 @@ impl<T: Number> Part<'_, T> {
 
 /// Calls `f(index, part)` for all parts of all products of a batch, which must [`Part::run`] it.
 pub(crate) fn run<T: Number>(size: Size, f: impl Fn(usize, Part<T>) -> Result<()> + Sync) -> Result<()> {
+    run_cut(size, false, f)
+}
+
+/// [`run`]; with blocks that have all columns, where they are gone through again.
+pub(super) fn run_cut<T: Number>(size: Size, by_rows: bool, f: impl Fn(usize, Part<T>) -> Result<()> + Sync) -> Result<()> {
     if size.m == 0 || size.n == 0 || size.batches == 0 {
         return Ok(());
     }
     let kernels = T::Acc::kernels();
-    let plan = Plan::new(size, [kernels.rows(), 2 * kernels.lanes]);
+    let undivided = by_rows.then_some(size.n * size_of::<T>());
+    let plan = Plan::new(size, [kernels.rows(), 2 * kernels.lanes], undivided);
     let (gm, gn) = (size.m.div_ceil(plan.rows), size.n.div_ceil(plan.cols));
     let blocks = size.batches * gm * gn;
     let block = |i: usize| Block {

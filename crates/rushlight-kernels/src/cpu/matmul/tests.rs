@@ -370,3 +370,70 @@ fn gemm_speed() {
         }
     }
 }
+
+/// A product, then `relu(product + row) * other` over it: with the product's memory as the second of two outputs; all in one call or in two.
+fn followed<T: Number>(c: &Case, at_once: bool) -> [Vec<u8>; 2] {
+    let shape = |x: usize, y: usize| c.batch.iter().copied().chain([x, y]).collect::<Vec<_>>();
+    let whole = Layout::contiguous(&shape(c.m, c.n));
+    let ways = if c.batch.is_empty() { [0, 1, 0] } else { [4, 5, 2] };
+    let (la, na) = layout_for(&shape(c.m, c.k), ways[0]);
+    let (lb, nb) = layout_for(&shape(c.k, c.n), ways[1]);
+    let (lo, no) = layout_for(&shape(c.m, c.n), ways[2]);
+    let (lr, nr) = layout_for(&shape(c.m, c.n), 5);
+    let dt = T::DTYPE;
+    let mut program = Program::new();
+    let [p, row, other] = [0, 1, 2].map(|i| program.load(i, dt));
+    let sum = program.bin(BinOp::Add, p, row);
+    let kept = program.un(UnOp::Relu, sum);
+    let scaled = program.bin(BinOp::Mul, kept, other);
+    program.out(kept);
+    program.out(scaled);
+    let room = || Buffer::zeroed(whole.numel() * dt.size()).unwrap();
+    let (a, b, row, other, y, z) =
+        (filled::<T>(na, 1), filled::<T>(nb, 2), filled::<T>(nr, 3), filled::<T>(no, 4), room(), room());
+    // SAFETY: all buffers are this test's own; the product's is the second output's, which the kernels allow.
+    unsafe {
+        let view = |b, l| View::new(b, l, dt).unwrap();
+        let (a, b) = (view(&a, &la), view(&b, &lb));
+        let (made, out) = (&mut ViewMut::new(&z, &whole, dt).unwrap(), |b| ViewMut::new(b, &whole, dt).unwrap());
+        let (alpha, ins, outs) =
+            (Scalar::Float(0.3), [view(&z, &whole), view(&row, &lr), view(&other, &lo)], &mut [out(&y), out(&z)]);
+        if at_once {
+            matmul_then(a, b, None, alpha, Scalar::Int(0), made, &program, &ins, outs).unwrap();
+        } else {
+            matmul(a, b, None, alpha, Scalar::Int(0), made).unwrap();
+            tile::pointwise(&program, &ins, outs).unwrap();
+        }
+    }
+    [bytes(&y), bytes(&z)]
+}
+
+#[test]
+fn what_follows_a_product_has_the_bits_of_a_second_pass() {
+    let _guard = THREADS.lock().unwrap_or_else(|p| p.into_inner());
+    let cases = [
+        case(&[], 700, 33, 64),
+        case(&[], 1500, 300, 100),
+        case(&[5], 300, 8, 48),
+        case(&[2, 3], 70, 12, 40),
+        case(&[200], 1, 30, 33),
+        case(&[], 40, 3000, 33),  // the sums are cut
+        case(&[], 500, 300, 3),   // computed the other way round
+        case(&[], 30, 0, 20),     // no terms
+        case(&[], 300, 20, 1100), // rows are too long
+        case(&[3], 2, 40, 70),    // dot products
+    ];
+    for c in &cases {
+        for dtype in [DType::F32, DType::F64, DType::BF16, DType::I32] {
+            dispatch!(dtype, [I32 BF16 F32 F64], T => {
+                set_num_threads(1);
+                let expected = followed::<T>(c, false);
+                for threads in [1, 3] {
+                    set_num_threads(threads);
+                    assert!(followed::<T>(c, true) == expected, "{dtype} {:?} {} {} {}", c.batch, c.m, c.k, c.n);
+                }
+            }, else => unreachable!());
+        }
+    }
+    set_num_threads(2);
+}

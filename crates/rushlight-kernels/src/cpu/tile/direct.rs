@@ -226,7 +226,7 @@ impl Direct {
     }
 
     /// `n` elements from number `at` on.
-    fn part(&self, at: usize, n: usize) {
+    pub(super) fn part(&self, at: usize, n: usize) {
         let halves = self.dtypes[..self.arity].iter().any(|&d| is_half(d)) || is_half(self.dtypes[3]);
         let fits = self.takes_numbers || self.args[..self.arity].iter().all(|a| matches!(a, Arg::At(_)));
         if !halves && !self.in_place && fits {

@@ -56,7 +56,24 @@ pub fn pointwise(program: &Program, ins: &[View], outs: &mut [ViewMut]) -> Resul
     } else {
         pool::for_even_ranges(geometry.tiles, grain, 1, |tiles| run_tiles(&plan, tiles, &failed));
     }
-    if failed.into_inner() { Err(Error::runtime("ZeroDivisionError")) } else { Ok(()) }
+    if failed.into_inner() { Err(zero_division()) } else { Ok(()) }
+}
+
+/// [`pointwise`] on this thread alone, for views that [`check`] would find right: the parts of those that it has seen.
+pub(crate) fn pointwise_here(program: &Program, ins: &[View], outs: &mut [ViewMut]) -> Result<()> {
+    let Some(numel) = outs.first().map(|out| out.numel()).filter(|&n| n > 0) else { return Ok(()) };
+    if let Some(op) = Direct::new(program, ins, outs) {
+        op.part(0, numel);
+        return Ok(());
+    }
+    let plan = Plan::new(program, ins, outs)?;
+    let failed = AtomicBool::new(false);
+    run_tiles(&plan, 0..plan.geometry.tiles, &failed);
+    if failed.into_inner() { Err(zero_division()) } else { Ok(()) }
+}
+
+fn zero_division() -> Error {
+    Error::runtime("ZeroDivisionError")
 }
 
 /// See [`Backend`].
@@ -68,7 +85,7 @@ pub fn instruction(inst: Inst, ins: &[View], out: &mut ViewMut) -> Result<()> {
 }
 
 /// What the unsafe code below relies on: the views have one shape and the dtypes that the program says.
-fn check(program: &Program, ins: &[View], outs: &[ViewMut]) -> Result<()> {
+pub(crate) fn check(program: &Program, ins: &[View], outs: &[ViewMut]) -> Result<()> {
     let bad = |what: String| Err(Error::runtime(format!("pointwise: {what}")));
     if program.outs.len() != outs.len() || program.insts.len() != program.dtypes.len() {
         return bad(format!("the program has {} outputs, but {} were given", program.outs.len(), outs.len()));
