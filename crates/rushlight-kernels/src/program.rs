@@ -81,6 +81,16 @@ impl Program {
         program.out(r);
         program
     }
+    /// The instruction, if this is what [`Program::of`] makes of one that reads operands.
+    #[inline]
+    pub(crate) fn only_instruction(&self) -> Option<Inst> {
+        let (inst, loads) = match self.insts[..] {
+            [Inst::Load(0), inst @ Inst::Un(_, 0)] => (inst, 1),
+            [Inst::Load(0), Inst::Load(1), inst @ Inst::Bin(_, 0, 1)] => (inst, 2),
+            _ => return None,
+        };
+        (self.outs[..] == [loads]).then_some(inst)
+    }
     /// Appends `inst`, whose result is of `dtype`.
     #[inline]
     pub fn push(&mut self, inst: Inst, dtype: DType) -> Reg {

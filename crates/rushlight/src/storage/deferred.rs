@@ -123,8 +123,8 @@ struct Body {
     ins: SmallVec<[Data; 2]>,
     /// The storages that registers were promised to. Who has lost interest is gone.
     outs: SmallVec<[(Reg, Weak<Storage>); 2]>,
-    /// The product that one of the operands is yet to hold.
-    product: Option<Unmade>,
+    /// The product that one of the operands is yet to hold. In a box, as most regions have none, and moving a region costs.
+    product: Option<Box<Unmade>>,
     /// Whether the program is a single op's, with that op's outputs, to which every instruction leads.
     single: bool,
 }
@@ -225,21 +225,24 @@ impl Storage {
     }
 }
 
-/// Puts off `program` over `ins`, which have the shape of `layout`: answers what its outputs will be. `None` where it must run now: where
+/// Puts off `program` over `ins`, which have the shape of `layout`: adds what its outputs will be to `promised`. `false` where it must run now: where
 /// an operand's memory is open to others, who may change it unseen, or a kernel looks for zeros among the divisors.
 ///
 /// # Errors
 /// If an operand that has to be computed first cannot be.
-pub(super) fn put_off(program: &Program, ins: &[Data], layout: &Layout) -> Result<Option<SmallVec<[Data; 2]>>> {
+pub(super) fn put_off(program: &Program, ins: &[Data], layout: &Layout, promised: &mut SmallVec<[Data; 2]>) -> Result<bool> {
     if layout.numel() == 0 || ins.iter().any(|d| d.storage.is_open()) || program.insts.iter().any(|i| fails(program, i)) {
-        return Ok(None);
+        return Ok(false);
     }
     loop {
         let mut graph = graph();
         match plan(&mut graph, program, ins, layout) {
-            Plan::Join(region) => return Ok(Some(append(&mut graph, &region, program, ins))),
+            Plan::Join(region) => {
+                append(&mut graph, &region, program, ins, promised);
+                return Ok(true);
+            }
             Plan::RunFirst(region) => run(graph, &region)?,
-            Plan::TooLong => return Ok(None),
+            Plan::TooLong => return Ok(false),
         }
     }
 }
@@ -276,7 +279,7 @@ pub(super) fn put_off_product(product: &Product, layout: &Layout) -> Result<Opti
     }
     let body = &mut *region.body();
     body.ins.push(Data::new(Buffer::none(), layout.clone(), dtype));
-    body.product = Some(Unmade { product: product.clone(), operand: 0 });
+    body.product = Some(Box::new(Unmade { product: product.clone(), operand: 0 }));
     let reg = body.program.load(0, dtype);
     Ok(Some(promise(&region, body, reg)))
 }
@@ -366,12 +369,13 @@ fn merge(graph: &mut Graph, into: &Arc<Region>, other: &Arc<Region>) {
         };
         now.push(reg);
     }
-    if let Some(Unmade { product, operand }) = product {
-        for d in &product.ins {
+    if let Some(mut unmade) = product {
+        for d in &unmade.product.ins {
             d.storage.add_reader(graph, into);
         }
-        let place = |d: &Data| Arc::ptr_eq(&d.storage, &from.ins[operand].storage);
-        to.product = to.ins.iter().position(place).map(|operand| Unmade { product, operand });
+        let stands_for_it = |d: &Data| Arc::ptr_eq(&d.storage, &from.ins[unmade.operand].storage);
+        unmade.operand = to.ins.iter().position(stands_for_it).expect("all operands have moved");
+        to.product = Some(unmade);
     }
     for (reg, storage) in std::mem::take(&mut from.outs) {
         let reg = now[reg as usize];
@@ -385,7 +389,7 @@ fn merge(graph: &mut Graph, into: &Arc<Region>, other: &Arc<Region>) {
 }
 
 /// Appends `program` to an open region that its deferred operands belong to.
-fn append(graph: &mut Graph, region: &Arc<Region>, program: &Program, ins: &[Data]) -> SmallVec<[Data; 2]> {
+fn append(graph: &mut Graph, region: &Arc<Region>, program: &Program, ins: &[Data], promised: &mut SmallVec<[Data; 2]>) {
     let body = &mut *region.body();
     body.single = body.program.insts.is_empty();
     let mut now: SmallVec<[Reg; 8]> = SmallVec::new();
@@ -402,11 +406,9 @@ fn append(graph: &mut Graph, region: &Arc<Region>, program: &Program, ins: &[Dat
         };
         now.push(reg);
     }
-    let mut promised = SmallVec::new();
     for &r in &program.outs {
         promised.push(promise(region, body, now[r as usize]));
     }
-    promised
 }
 
 /// Promises register `reg` to a new storage.

@@ -418,9 +418,8 @@ pub(crate) fn read_at_once<R>(x: &Data, f: impl FnOnce(View) -> R) -> Option<R> 
 
 /// Runs a pointwise program over `ins`, which have the shape of `layout`, or puts it off: one new storage per output.
 pub(crate) fn pointwise(program: &Program, ins: &[Data], layout: &Layout) -> Result<SmallVec<[Data; 2]>> {
-    if deferred::is_wanted(layout.numel())
-        && let Some(promised) = deferred::put_off(program, ins, layout)?
-    {
+    let mut promised = SmallVec::new();
+    if deferred::is_wanted(layout.numel()) && deferred::put_off(program, ins, layout, &mut promised)? {
         return Ok(promised);
     }
     let specs: SmallVec<[(Layout, DType); 2]> = program.outs.iter().map(|&r| (layout.clone(), program.dtype(r))).collect();
