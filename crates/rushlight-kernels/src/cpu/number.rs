@@ -19,6 +19,11 @@ pub(crate) trait Arith: Copy + Send + Sync + PartialOrd + 'static {
     fn product(parts: [Self; 16]) -> Self {
         tree(parts, Self::mul)
     }
+    /// Itself where all bits of `mask` are set, `other` where none is: a choice that stays arithmetic, as a branch would end vectors.
+    #[inline(always)]
+    fn keep(self, mask: i32, other: Self) -> Self {
+        if mask != 0 { self } else { other }
+    }
     /// Never equal to itself, so NaN tests need no method.
     #[inline(always)]
     #[allow(clippy::eq_op, reason = "only NaN differs from itself")]
@@ -62,7 +67,7 @@ macro_rules! arith_int {
 arith_int!(u8 i8 i16 i32 i64);
 
 macro_rules! arith_float {
-    ($($t:ty)*) => {$(
+    ($($t:ty: $bits:ty),*) => {$(
         impl Arith for $t {
             const ZERO: $t = 0.0;
             const ONE: $t = 1.0;
@@ -71,12 +76,16 @@ macro_rules! arith_float {
             const HIGHEST: $t = <$t>::INFINITY;
             #[inline(always)] fn add(self, other: $t) -> $t { self + other }
             #[inline(always)] fn mul(self, other: $t) -> $t { self * other }
+            #[inline(always)] fn keep(self, mask: i32, other: $t) -> $t {
+                let mask = mask as $bits;
+                <$t>::from_bits((self.to_bits() as $bits & mask | other.to_bits() as $bits & !mask) as _)
+            }
             // Products of many numbers soon leave the range of f32, where arithmetic is slow.
             #[inline(always)] fn product(parts: [$t; 16]) -> $t { tree(parts.map(f64::from), |a, b| a * b) as $t }
         }
     )*};
 }
-arith_float!(f32 f64);
+arith_float!(f32: i32, f64: i64);
 
 impl Arith for bool {
     const ZERO: bool = false;

@@ -121,21 +121,21 @@ impl<F: Fold> Pairwise<F> {
 /// Runs the block as it is, or compiled for AVX2 or AVX-512 where the machine has it. Only additions, products and comparisons happen in
 /// it, each rounded once, so all give the same bits.
 macro_rules! with_simd {
-    ($name:ident<$F:ident: $bound:ident>($($arg:ident: $type:ty),* $(,)?) -> $ret:ty $body:block) => {
+    ($name:ident<$($a:lifetime,)? $F:ident: $bound:ident>($($arg:ident: $type:ty),* $(,)?) -> $ret:ty $body:block) => {
         #[inline]
-        pub(super) fn $name<$F: $bound>($($arg: $type),*) -> $ret {
+        pub(super) fn $name<$($a,)? $F: $bound>($($arg: $type),*) -> $ret {
             #[inline(always)]
-            fn body<$F: $bound>($($arg: $type),*) -> $ret $body
+            fn body<$($a,)? $F: $bound>($($arg: $type),*) -> $ret $body
 
             #[cfg(target_arch = "x86_64")]
             {
                 use $crate::cpu::simd::{Level, level};
                 #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2")]
-                fn avx512<$F: $bound>($($arg: $type),*) -> $ret {
+                fn avx512<$($a,)? $F: $bound>($($arg: $type),*) -> $ret {
                     body::<$F>($($arg),*)
                 }
                 #[target_feature(enable = "avx2")]
-                fn avx2<$F: $bound>($($arg: $type),*) -> $ret {
+                fn avx2<$($a,)? $F: $bound>($($arg: $type),*) -> $ret {
                     body::<$F>($($arg),*)
                 }
                 match level() {

@@ -3,8 +3,8 @@
 //! reduction of the stored values.
 
 use super::fold::{All, Any, Fold, Max, Min, Pairwise, Prod, Sum, SumOfSquares};
-use super::rows::{self, Slots};
-use super::run::fold_run;
+use super::rows::{self, SHORT, Slots};
+use super::run::{fold_run, fold_runs};
 use crate::backend::*;
 use crate::cpu::matmul::try_run;
 use crate::cpu::number::Number;
@@ -106,7 +106,7 @@ impl Slabs<'_> {
 
 /// One group, in the order in which [`rows::fold`] folds it.
 fn whole<F: Fold>(elements: &[F::In]) -> F::Acc {
-    if elements.len() <= rows::SHORT {
+    if elements.len() <= SHORT {
         return elements.iter().fold(F::IDENTITY, |acc, x| F::join(acc, F::lift(*x)));
     }
     fold_run::<F>(elements)
@@ -119,10 +119,11 @@ fn fold<F: Fold>(slabs: &Slabs, groups: usize, size: usize, out: &mut ViewMut) -
         return try_run(groups.div_ceil(together), |task| {
             let range = task * together..((task + 1) * together).min(groups);
             slabs.with::<F::In, _>(range.start * size..range.end * size, |elements| {
-                for (group, elements) in range.zip(elements.chunks_exact(size)) {
-                    // SAFETY: the output is contiguous, with a place for each group.
-                    unsafe { to.at(group).write(F::lower(whole::<F>(elements))) };
-                }
+                let rows = elements.chunks_exact(size);
+                let mut places = range.map(|group| to.at(group));
+                // SAFETY: the output is contiguous, with a place for each group.
+                let put = |total| places.by_ref().take(1).for_each(|at| unsafe { at.write(F::lower(total)) });
+                if size <= SHORT { rows.map(whole::<F>).for_each(put) } else { fold_runs::<F>(elements.len(), rows, put) }
             })
         });
     }

@@ -1,7 +1,7 @@
 //! Groups whose elements follow one another: each is folded by [`fold_run`], a long one in pieces that meet as a balanced tree.
 
 use super::fold::{Fold, Pairwise, with_simd};
-use super::run::fold_run;
+use super::run::{fold_run, fold_runs};
 use crate::backend::*;
 use crate::cpu::walk::{GRAIN, Grid};
 use crate::cpu::{pool, simd};
@@ -22,6 +22,9 @@ pub(super) fn fold<F: Fold>(x: View, kept: &Grid<2>, reduced: &Grid<1>, out: &Vi
     }
     let pieces = n.div_ceil(PIECE);
     if pieces == 1 {
+        if reduced.is_run(0) {
+            return pool::for_ranges(kept.len(), GRAIN / n, |range| runs::<F>(x, kept, n, out, range));
+        }
         pool::for_ranges(kept.len(), GRAIN / n, |range| {
             let mut group = Group::<F>::new(reduced);
             kept.each(range, |[from, to]| {
@@ -50,6 +53,22 @@ pub(super) fn fold<F: Fold>(x: View, kept: &Grid<2>, reduced: &Grid<1>, out: &Vi
         // SAFETY: a position of out's layout.
         unsafe { out.ptr::<F::Out>().offset(*to).write(F::lower(tree.finish())) };
     }
+}
+
+/// Folds the groups `range`, each of which is a gapless run of n elements.
+fn runs<F: Fold>(x: View, kept: &Grid<2>, n: usize, out: &ViewMut, range: Range<usize>) {
+    let [step, out_step] = kept.inner();
+    kept.runs(range, &mut |[from, to], count| {
+        let mut place = out.ptr::<F::Out>().wrapping_offset(to);
+        let first = x.ptr::<F::In>().wrapping_offset(from);
+        // SAFETY: a group within x.
+        let groups = (0..count as isize).map(|g| unsafe { std::slice::from_raw_parts(first.wrapping_offset(g * step), n) });
+        fold_runs::<F>(kept.len() * n, groups, |total| {
+            // SAFETY: a position of out's layout; each group has its own.
+            unsafe { place.write(F::lower(total)) };
+            place = place.wrapping_offset(out_step);
+        });
+    });
 }
 
 /// A vector into which tasks write, each at places of its own.
@@ -139,6 +158,12 @@ fn short_groups<F: Fold>(x: View, kept: &Grid<2>, reduced: &Grid<1>, out: &ViewM
                         acc[lane] = join(lane, acc[lane]);
                     }
                 }
+            }
+            if (os, width) == (1, SIDE) {
+                let place = out.ptr::<F::Out>().wrapping_offset(oa).wrapping_add(start);
+                // SAFETY: as many positions of out, next to each other.
+                unsafe { place.cast::<[F::Out; SIDE]>().write_unaligned(acc.map(F::lower)) };
+                continue;
             }
             for (lane, acc) in acc.iter().enumerate().take(width) {
                 // SAFETY: a position of out's layout; each group has its own.

@@ -42,14 +42,11 @@ pub(super) fn fold<F: Fold>(x: View, outer: &Grid<2>, reduced: &Grid<1>, inner: 
 with_simd! {
     join_rows<F: Fold>(acc: &mut [F::Acc], first: *const F::In, step: isize, height: usize) -> () {
         let n = acc.len();
-        // SAFETY: `height` rows of `n` elements lie `step` apart, as `fold` has seen to.
-        let column = |j: usize| unsafe { join_chunk::<F>(first.add(j), step, height) };
-        for (k, acc) in acc.as_chunks_mut::<CHUNK>().0.iter_mut().enumerate() {
-            *acc = column(k * CHUNK);
-        }
-        // The last columns in one go, some of them for the second time.
-        if !n.is_multiple_of(CHUNK) && let Some(last) = acc.last_chunk_mut::<CHUNK>() {
-            *last = column(n - CHUNK);
+        // The last columns in one go, some of them for the second time. No closure, which might be compiled for the baseline.
+        for j in (0..n).step_by(CHUNK).map(|j| j.min(n - CHUNK)) {
+            // SAFETY: `height` rows of `n` elements lie `step` apart, as `fold` has seen to; n is a chunk at least.
+            let columns = unsafe { join_chunk::<F>(first.add(j), step, height) };
+            acc[j..j + CHUNK].copy_from_slice(&columns);
         }
     }
 }
