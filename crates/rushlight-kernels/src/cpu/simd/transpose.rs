@@ -14,16 +14,21 @@ pub(crate) unsafe fn transpose<T: Copy>(
 ) {
     let (mut whole_rows, mut whole_cols) = (0, 0);
     #[cfg(target_arch = "x86_64")]
-    if let Some((side, kernel)) = x86::kernel(size_of::<T>()) {
-        (whole_rows, whole_cols) = (rows / side * side, cols / side * side);
+    if let Some((side, kernel, cut)) = x86::kernel(size_of::<T>()) {
+        (whole_rows, whole_cols) = if cut.is_some() { (rows, cols) } else { (rows / side * side, cols / side * side) };
         let bytes = size_of::<T>() as isize;
         for r in (0..whole_rows).step_by(side) {
             for c in (0..whole_cols).step_by(side) {
-                // SAFETY: whole blocks within the caller's bounds.
+                // SAFETY: blocks within the caller's bounds, whole ones where no kernel for others is named.
                 unsafe {
-                    let from = from.offset(r as isize * from_stride + c as isize);
-                    let to = to.offset(c as isize * to_stride + r as isize);
-                    kernel(from.cast(), from_stride * bytes, to.cast(), to_stride * bytes);
+                    let from = from.offset(r as isize * from_stride + c as isize).cast();
+                    let to = to.offset(c as isize * to_stride + r as isize).cast();
+                    match cut {
+                        Some(cut) if r + side > rows || c + side > cols => {
+                            cut(from, from_stride * bytes, to, to_stride * bytes, side.min(rows - r), side.min(cols - c))
+                        }
+                        _ => kernel(from, from_stride * bytes, to, to_stride * bytes),
+                    }
                 }
             }
         }
@@ -46,14 +51,17 @@ mod x86 {
     /// Transposes one square block; strides are in bytes.
     type Kernel = unsafe fn(*const u8, isize, *mut u8, isize);
 
-    /// The kernel for elements of so many bytes, and the side of its block.
-    pub(super) fn kernel(bytes: usize) -> Option<(usize, Kernel)> {
+    /// Transposes a block of so many rows and columns, at most those of a whole one.
+    type Cut = unsafe fn(*const u8, isize, *mut u8, isize, usize, usize);
+
+    /// The kernel for elements of so many bytes, the side of its block, and one for blocks that are cut off.
+    pub(super) fn kernel(bytes: usize) -> Option<(usize, Kernel, Option<Cut>)> {
         match (bytes, level()) {
-            (4, Level::Avx512) => Some((16, words)),
-            (8, Level::Avx512) => Some((8, doubles)),
-            (4, _) => Some((4, four_words)),
-            (2, _) => Some((8, halves)),
-            (1, _) => Some((8, bytes_of_eight)),
+            (4, Level::Avx512) => Some((16, words, Some(cut_words))),
+            (8, Level::Avx512) => Some((8, doubles, Some(cut_doubles))),
+            (4, _) => Some((4, four_words, None)),
+            (2, _) => Some((8, halves, None)),
+            (1, _) => Some((8, bytes_of_eight, None)),
             _ => None,
         }
     }
@@ -66,6 +74,74 @@ mod x86 {
             // SAFETY: a row of the block.
             *x = unsafe { _mm512_loadu_ps(from.offset(i as isize * from_stride).cast()) };
         }
+        for (i, y) in turn_words(x).iter().enumerate() {
+            // SAFETY: a column of the block.
+            unsafe { _mm512_storeu_ps(to.offset(i as isize * to_stride).cast(), *y) }
+        }
+    }
+
+    /// Sixteen rows at most of as many elements at most, in half the steps where those are eight.
+    #[target_feature(enable = "avx512f,avx512vl,avx512dq")]
+    unsafe fn cut_words(from: *const u8, from_stride: isize, to: *mut u8, to_stride: isize, rows: usize, cols: usize) {
+        let (in_row, in_column) = ((1u32 << cols) - 1, ((1u32 << rows) - 1) as u16);
+        let row = |i: usize| from.wrapping_offset(i as isize * from_stride).cast::<f32>();
+        let mut x = [_mm512_setzero_ps(); 16];
+        let y = if cols <= 8 {
+            for i in 0..8 {
+                // So that what meets in `turn_narrow_words` is in order.
+                let (low, high) = (i / 4 * 8 + i % 4, i / 4 * 8 + i % 4 + 4);
+                let mask = |i: usize| if i < rows { in_row as u8 } else { 0 };
+                // SAFETY: rows of the block; of others nothing is read. Masked loads that miss the caches are slower than whole ones.
+                let (low, high) = unsafe {
+                    match (rows, cols) {
+                        (16, 8) => (_mm256_loadu_ps(row(low)), _mm256_loadu_ps(row(high))),
+                        _ => (_mm256_maskz_loadu_ps(mask(low), row(low)), _mm256_maskz_loadu_ps(mask(high), row(high))),
+                    }
+                };
+                x[i] = _mm512_insertf32x8::<1>(_mm512_castps256_ps512(low), high);
+            }
+            turn_narrow_words(x)
+        } else {
+            for (i, x) in x.iter_mut().enumerate() {
+                // SAFETY: as above.
+                *x = unsafe { _mm512_maskz_loadu_ps(if i < rows { in_row as u16 } else { 0 }, row(i)) };
+            }
+            turn_words(x)
+        };
+        for (i, y) in y.iter().enumerate() {
+            if i < cols {
+                // SAFETY: a column of the block.
+                unsafe { _mm512_mask_storeu_ps(to.offset(i as isize * to_stride).cast(), in_column, *y) }
+            }
+        }
+    }
+
+    /// Halves of eight elements: rows 0 to 3 with 4 to 7, then 8 to 11 with 12 to 15. Eight columns are made.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512dq")]
+    fn turn_narrow_words(mut x: [__m512; 16]) -> [__m512; 16] {
+        let mut y = x;
+        for i in (0..8).step_by(2) {
+            y[i] = _mm512_unpacklo_ps(x[i], x[i + 1]);
+            y[i + 1] = _mm512_unpackhi_ps(x[i], x[i + 1]);
+        }
+        for i in [0, 4] {
+            for k in 0..2 {
+                let (a, b) = (_mm512_castps_pd(y[i + k]), _mm512_castps_pd(y[i + k + 2]));
+                x[i + 2 * k] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, b));
+                x[i + 2 * k + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, b));
+            }
+        }
+        for j in 0..4 {
+            y[j] = _mm512_shuffle_f32x4::<0x88>(x[j], x[4 + j]);
+            y[4 + j] = _mm512_shuffle_f32x4::<0xdd>(x[j], x[4 + j]);
+        }
+        y
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512dq")]
+    fn turn_words(mut x: [__m512; 16]) -> [__m512; 16] {
         let mut y = x;
         for i in (0..16).step_by(2) {
             y[i] = _mm512_unpacklo_ps(x[i], x[i + 1]);
@@ -89,10 +165,7 @@ mod x86 {
             y[4 + j] = _mm512_shuffle_f32x4::<0x88>(low, high);
             y[12 + j] = _mm512_shuffle_f32x4::<0xdd>(low, high);
         }
-        for (i, y) in y.iter().enumerate() {
-            // SAFETY: a column of the block.
-            unsafe { _mm512_storeu_ps(to.offset(i as isize * to_stride).cast(), *y) }
-        }
+        y
     }
 
     /// Eight rows of eight.
@@ -103,6 +176,33 @@ mod x86 {
             // SAFETY: a row of the block.
             *x = unsafe { _mm512_loadu_pd(from.offset(i as isize * from_stride).cast()) };
         }
+        for (i, x) in turn_doubles(x).iter().enumerate() {
+            // SAFETY: a column of the block.
+            unsafe { _mm512_storeu_pd(to.offset(i as isize * to_stride).cast(), *x) }
+        }
+    }
+
+    /// Eight rows at most of as many elements at most.
+    #[target_feature(enable = "avx512f,avx512dq")]
+    unsafe fn cut_doubles(from: *const u8, from_stride: isize, to: *mut u8, to_stride: isize, rows: usize, cols: usize) {
+        let (in_row, in_column) = ((1u32 << cols) - 1, ((1u32 << rows) - 1) as u8);
+        let mut x = [_mm512_setzero_pd(); 8];
+        for (i, x) in x.iter_mut().enumerate() {
+            let row = from.wrapping_offset(i as isize * from_stride).cast();
+            // SAFETY: a row of the block; of others nothing is read.
+            *x = unsafe { _mm512_maskz_loadu_pd(if i < rows { in_row as u8 } else { 0 }, row) };
+        }
+        for (i, x) in turn_doubles(x).iter().enumerate() {
+            if i < cols {
+                // SAFETY: a column of the block.
+                unsafe { _mm512_mask_storeu_pd(to.offset(i as isize * to_stride).cast(), in_column, *x) }
+            }
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512dq")]
+    fn turn_doubles(mut x: [__m512d; 8]) -> [__m512d; 8] {
         let mut y = x;
         for i in (0..8).step_by(2) {
             y[i] = _mm512_unpacklo_pd(x[i], x[i + 1]);
@@ -119,10 +219,7 @@ mod x86 {
             x[2 + j] = _mm512_shuffle_f64x2::<0x88>(low, high);
             x[6 + j] = _mm512_shuffle_f64x2::<0xdd>(low, high);
         }
-        for (i, x) in x.iter().enumerate() {
-            // SAFETY: a column of the block.
-            unsafe { _mm512_storeu_pd(to.offset(i as isize * to_stride).cast(), *x) }
-        }
+        x
     }
 
     /// Four rows of four; SSE2 has all that is needed.
@@ -187,7 +284,9 @@ mod tests {
     use super::transpose;
 
     fn check<T: Copy + PartialEq + std::fmt::Debug>(of: impl Fn(usize) -> T) {
-        for (rows, cols) in [(1, 1), (3, 5), (4, 4), (7, 9), (8, 8), (16, 16), (17, 33), (32, 32), (40, 15), (64, 48)] {
+        for (rows, cols) in
+            [(1, 1), (3, 5), (4, 4), (7, 9), (8, 8), (16, 16), (17, 33), (32, 32), (40, 15), (64, 48), (16, 8), (5, 16), (2, 31)]
+        {
             let (wide, high) = (cols + 3, rows + 5);
             let from: Vec<T> = (0..rows * wide).map(&of).collect();
             let mut to = vec![of(0); cols * high];
