@@ -97,8 +97,8 @@ pub(super) unsafe fn run<T: Copy + Send + Sync>(from: *const T, step: isize, to:
 }
 
 /// Rows up to this many bytes are copied without calling `memcpy`, which costs as much as a short row.
-pub(super) const SHORT: usize = 1 << 11;
-/// How many bytes ahead of what is copied, rows are asked for: hardware does not foresee them.
+pub(super) const SHORT: usize = 1 << 13;
+/// How many bytes ahead of what is copied, rows are asked for, a row at least: hardware does not foresee them.
 const AHEAD: usize = 1 << 11;
 
 /// Copies `n` rows of `bytes` bytes each: `place` tells where from and where to.
@@ -145,7 +145,7 @@ impl<P: Fn(usize) -> (*const u8, *mut u8)> Rows<P> {
     #[inline(always)]
     unsafe fn blocks<const N: usize>(self) {
         let Rows { bytes, n, place } = self;
-        let ahead = AHEAD / bytes;
+        let ahead = (AHEAD / bytes).max(1);
         for i in 0..n {
             let (from, to) = place(i);
             let (next, _) = place((i + ahead).min(n - 1));
