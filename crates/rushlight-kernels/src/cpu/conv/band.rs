@@ -4,6 +4,7 @@
 //! phase; output `q` of the plane (rows as wide as the plane's) then reads tap `t` at `q + offsets[t]`.
 
 use super::geometry::index3;
+use super::kernel::{Lines, kernels};
 use super::windows::{Grid, Padded};
 
 /// How the outputs of an image are cut into boxes.
@@ -76,101 +77,35 @@ impl Boxes {
     pub(super) unsafe fn fill(&self, part: &Part, channel: *const f32, steps: [isize; 3], to: *mut f32) {
         let grid = self.padded.grid();
         let [depth, height, width] = grid.result;
-        let mut to = to;
+        let (mut to, lines) = (to, kernels().lines);
+        // A channel without gaps may be read at places that are not asked for.
+        let [_, rows, columns] = grid.image;
+        let whole =
+            steps[2] == 1 && steps[1] == columns as isize && (grid.image[0] == 1 || steps[0] == (rows * columns) as isize);
+        let readable = channel..channel.wrapping_add(if whole { grid.image.iter().product() } else { 0 });
         for tap in &grid.taps {
             let first: [isize; 3] = std::array::from_fn(|d| tap.at()[d] + (part.origin[d] * grid.stride[d]) as isize);
             let (image, stride) = (grid.image.map(|n| n as isize), grid.stride.map(|s| s as isize));
-            let x0 = (-first[2]).max(0).unsigned_abs().div_ceil(grid.stride[2]).min(width);
-            let x1 = (image[2] - first[2]).max(0).unsigned_abs().div_ceil(grid.stride[2]).clamp(x0, width);
-            for (z, y) in (0..depth as isize).flat_map(|z| (0..height as isize).map(move |y| (z, y))) {
-                let (iz, iy) = (first[0] + z * stride[0], first[1] + y * stride[1]);
-                let inside = (0..image[0]).contains(&iz) && (0..image[1]).contains(&iy);
-                // SAFETY: `to` has room for a row; indices lie within the image.
+            // The indices along each dimension that lie in the image.
+            let inside = |d: usize| {
+                let start = (-first[d]).max(0).unsigned_abs().div_ceil(grid.stride[d]).min(grid.result[d]);
+                start..(image[d] - first[d]).max(0).unsigned_abs().div_ceil(grid.stride[d]).clamp(start, grid.result[d])
+            };
+            let [zs, ys, xs] = [inside(0), inside(1), inside(2)];
+            for z in 0..depth {
+                let ys = if zs.contains(&z) && !xs.is_empty() { ys.clone() } else { 0..0 };
+                let at = [first[0] + z as isize * stride[0], first[1] + ys.start as isize * stride[1], first[2]];
+                let from = channel.wrapping_offset((0..3).map(|d| at[d] * steps[d]).sum());
+                let steps = [stride[1] * steps[1], stride[2] * steps[2]];
+                // SAFETY: `to` has room for a plane; indices inside lie within the image.
                 unsafe {
-                    if inside && x0 < x1 {
-                        zero(to, x0);
-                        let from =
-                            channel.offset(iz * steps[0] + iy * steps[1] + (first[2] + x0 as isize * stride[2]) * steps[2]);
-                        copy(from, x1 - x0, steps[2] * stride[2], to.add(x0));
-                        zero(to.add(x1), width - x1);
-                    } else {
-                        zero(to, width);
-                    }
-                    to = to.add(width);
+                    to.write_bytes(0, ys.start * width);
+                    let (to_rows, readable) = (to.add(ys.start * width), readable.clone());
+                    lines(&Lines { from, steps, width, inside: xs.clone(), count: ys.len(), readable, to: to_rows });
+                    to.add(ys.end * width).write_bytes(0, (height - ys.end) * width);
+                    to = to.add(height * width);
                 }
             }
-        }
-    }
-}
-
-/// # Safety
-/// `to` has room for `n` elements.
-#[inline(always)]
-pub(super) unsafe fn zero(to: *mut f32, n: usize) {
-    for i in 0..n {
-        // SAFETY: the caller's promise.
-        unsafe { *to.add(i) = 0.0 };
-    }
-}
-
-/// # Safety
-/// `n` elements at distances of `step`, and `to` has room for them.
-#[inline(always)]
-unsafe fn copy(from: *const f32, n: usize, step: isize, to: *mut f32) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        match step {
-            1 if n >= 16 => runs::<16>(from, n, to),
-            1 if n >= 8 => runs::<8>(from, n, to),
-            2 if n > 16 => every_second::<16>(from, n, to),
-            2 if n > 8 => every_second::<8>(from, n, to),
-            _ => (0..n).for_each(|i| *to.add(i) = *from.offset(i as isize * step)),
-        }
-    }
-}
-
-/// In registers of a fixed size, the last one over part of the one before: several times faster than calls of memcpy.
-///
-/// # Safety
-/// As [`copy`]; `n` is at least `RUN`.
-#[inline(always)]
-unsafe fn runs<const RUN: usize>(from: *const f32, n: usize, to: *mut f32) {
-    for i in (0..n).step_by(RUN) {
-        let at = i.min(n - RUN);
-        // SAFETY: the caller's promise.
-        unsafe { to.add(at).cast::<[f32; RUN]>().write_unaligned(from.add(at).cast::<[f32; RUN]>().read_unaligned()) };
-    }
-}
-
-/// # Safety
-/// As [`copy`]; `n` is larger than `RUN`.
-#[inline(always)]
-unsafe fn every_second<const RUN: usize>(from: *const f32, n: usize, to: *mut f32) {
-    // SAFETY: the caller's promise; pairs are read whole, so that each but the last begins with its element, and the last ends with it.
-    unsafe {
-        for i in (0..n - RUN).step_by(RUN) {
-            let pairs = from.add(2 * i).cast::<[[f32; 2]; RUN]>().read_unaligned();
-            to.add(i).cast::<[f32; RUN]>().write_unaligned(pairs.map(|p| p[0]));
-        }
-        let at = n - RUN;
-        let pairs = from.add(2 * at - 1).cast::<[[f32; 2]; RUN]>().read_unaligned();
-        to.add(at).cast::<[f32; RUN]>().write_unaligned(pairs.map(|p| p[1]));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rows_of_any_length_and_step_are_copied() {
-        for (n, step) in (1..50usize).flat_map(|n| (1..4usize).map(move |step| (n, step))) {
-            let from: Vec<f32> = (0..(n - 1) * step + 1).map(|i| i as f32).collect();
-            let mut to = vec![-1.0; n + 1];
-            // SAFETY: both have room for `n` elements.
-            unsafe { copy(from.as_ptr(), n, step as isize, to.as_mut_ptr()) };
-            let want: Vec<f32> = (0..n).map(|i| (i * step) as f32).chain([-1.0]).collect();
-            assert_eq!(to, want, "{n} elements, step {step}");
         }
     }
 }

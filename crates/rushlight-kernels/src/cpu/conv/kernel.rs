@@ -5,8 +5,10 @@
 
 use super::wide::{Four, Wide};
 use super::winograd;
+#[cfg(target_arch = "x86_64")]
+use crate::cpu::simd::{Level, level};
 use std::mem::MaybeUninit;
-use std::sync::OnceLock;
+use std::ops::Range;
 
 /// Adjacent outputs of a tile that are stored: lanes `from..to` of register `register`, at `offset + lane * step`.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +50,21 @@ pub(super) struct Outer<'a> {
     pub(super) sums: *mut f32,
 }
 
+/// Rows of an image, to be laid out one behind the other.
+pub(super) struct Lines {
+    /// Where element zero of the first lies, perhaps outside of the image.
+    pub(super) from: *const f32,
+    /// From row to row, and from element to element.
+    pub(super) steps: [isize; 2],
+    /// Elements of a row, and those of them that lie in the image; the others are zero.
+    pub(super) width: usize,
+    pub(super) inside: Range<usize>,
+    pub(super) count: usize,
+    /// Memory that may be read beside what lies inside.
+    pub(super) readable: Range<*const f32>,
+    pub(super) to: *mut f32,
+}
+
 type TileFn = unsafe fn(&Tile);
 type OuterFn = unsafe fn(&Outer);
 
@@ -64,6 +81,7 @@ pub(super) struct Kernels {
     outers: [&'static [OuterFn]; 2],
     /// `(from, step, [rows, cols], to, ld)`: `to[c * ld + r] = from[r * step + c]`.
     pub(super) transpose: unsafe fn(*const f32, isize, [usize; 2], *mut f32, usize),
+    pub(super) lines: unsafe fn(&Lines),
     pub(super) winograd: winograd::Stages,
 }
 
@@ -184,6 +202,73 @@ unsafe fn outer<V: Wide, const M: usize, const NV: usize>(t: &Outer) {
     }
 }
 
+/// # Safety
+/// The processor has `V`'s instruction set. Elements inside may be read, and `to` has room for all rows.
+#[inline(always)]
+unsafe fn lines<V: Wide>(l: &Lines) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match l.steps[1] {
+            1 => lines_by::<V, 1>(l),
+            2 => lines_by::<V, 2>(l),
+            step => {
+                for y in 0..l.count {
+                    let (from, to) = (l.from.wrapping_offset(y as isize * l.steps[0]), l.to.add(y * l.width));
+                    to.write_bytes(0, l.width);
+                    for x in l.inside.clone() {
+                        *to.add(x) = *from.wrapping_offset(x as isize * step);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// For elements that lie `STEP` apart, one or two.
+///
+/// # Safety
+/// As [`lines`].
+#[inline(always)]
+unsafe fn lines_by<V: Wide, const STEP: usize>(l: &Lines) {
+    for y in 0..l.count {
+        let (from, to) = (l.from.wrapping_offset(y as isize * l.steps[0]), l.to.wrapping_add(y * l.width));
+        for first in (0..l.width).step_by(V::N) {
+            let [low, high] = [l.inside.start, l.inside.end].map(|x| x.clamp(first, first + V::N) - first);
+            let (from, to, n) = (from.wrapping_add(first * STEP), to.wrapping_add(first), l.width - first);
+            // SAFETY: the caller's promise.
+            unsafe {
+                let x = if STEP == 1 {
+                    part::<V>(from, low, high, &l.readable)
+                } else {
+                    // What lies behind the last element may be outside of the image.
+                    let [low, high] = [2 * low, (2 * high).saturating_sub(1)];
+                    let left = part::<V>(from, low.min(V::N), high.min(V::N), &l.readable);
+                    let [low, high] = [low, high].map(|x| x.saturating_sub(V::N));
+                    left.evens(part::<V>(from.wrapping_add(V::N), low, high, &l.readable))
+                };
+                if n < V::N { x.store_run(to, 0, n) } else { x.store(to) }
+            }
+        }
+    }
+}
+
+/// Lanes `low..high` of what lies at `from`, the others zero. Masked loads that miss the caches take twice the time of whole ones (Zen 5),
+/// so they are for the ends of the image.
+///
+/// # Safety
+/// As [`lines`], for these lanes.
+#[inline(always)]
+unsafe fn part<V: Wide>(from: *const f32, low: usize, high: usize, readable: &Range<*const f32>) -> V {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if readable.start <= from && from.wrapping_add(V::N) <= readable.end {
+            V::load(from).keep_run(low, high)
+        } else {
+            V::load_run(from, low, high)
+        }
+    }
+}
+
 /// See [`Kernels::transpose`].
 ///
 /// # Safety
@@ -217,7 +302,7 @@ unsafe fn transpose<V: Wide>(from: *const f32, step: isize, [rows, cols]: [usize
 /// Instantiates the kernels for a register type, each function compiled with the instruction set's features.
 macro_rules! kernels {
     ($name:ident, [$($feature:literal)?], $v:ty, rows [$($m:literal)*], four [$($f:literal)*], eight [$($e:literal)*]) => {
-        static $name: Kernels = {
+        pub(super) static $name: Kernels = {
             $(#[target_feature(enable = $feature)])?
             unsafe fn tiles<const M: usize, const NV: usize>(t: &Tile) {
                 // SAFETY: the features are enabled here; the caller vouches for the rest.
@@ -232,6 +317,11 @@ macro_rules! kernels {
             unsafe fn transposed(from: *const f32, step: isize, size: [usize; 2], to: *mut f32, ld: usize) {
                 // SAFETY: as above.
                 unsafe { transpose::<$v>(from, step, size, to, ld) }
+            }
+            $(#[target_feature(enable = $feature)])?
+            unsafe fn lined(l: &Lines) {
+                // SAFETY: as above.
+                unsafe { lines::<$v>(l) }
             }
             $(#[target_feature(enable = $feature)])?
             unsafe fn taps(t: &winograd::Taps) {
@@ -253,6 +343,7 @@ macro_rules! kernels {
                 tiles: [&[$(tiles::<$m, 1>),*], &[$(tiles::<$m, 2>),*], &[$(tiles::<$f, 4>),*], &[$(tiles::<$e, 8>),*]],
                 outers: [&[$(outers::<$m, 1>),*], &[$(outers::<$m, 2>),*]],
                 transpose: transposed,
+                lines: lined,
                 winograd: winograd::Stages { taps, input, output },
             }
         };
@@ -268,32 +359,43 @@ mod x86 {
     kernels!(AVX2, ["avx2,fma"], __m256, rows [1 2 3 4 5 6], four [1 2], eight [1]);
     kernels!(AVX512, ["avx512f,avx512vl,avx512dq,avx512bw"], __m512,
         rows [1 2 3 4 5 6 7 8 9 10 11 12 13 14], four [1 2 3 4 5 6], eight [1 2]);
-
-    /// Every table that this processor can run, the best first.
-    pub(super) fn all() -> impl Iterator<Item = &'static Kernels> {
-        let has = |features: [bool; 2]| features == [true, true];
-        let avx512 = has([
-            is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vl"),
-            is_x86_feature_detected!("avx512dq") && is_x86_feature_detected!("avx512bw"),
-        ])
-        .then_some(&AVX512);
-        let avx2 = has([is_x86_feature_detected!("avx2"), is_x86_feature_detected!("fma")]).then_some(&AVX2);
-        avx512.into_iter().chain(avx2).chain([&BASE])
-    }
-}
-
-/// Every table that this processor can run, the best first.
-#[cfg(target_arch = "x86_64")]
-pub(super) fn all() -> impl Iterator<Item = &'static Kernels> {
-    x86::all()
-}
-#[cfg(not(target_arch = "x86_64"))]
-pub(super) fn all() -> impl Iterator<Item = &'static Kernels> {
-    [&BASE].into_iter()
 }
 
 /// The best kernels of this processor.
 pub(super) fn kernels() -> &'static Kernels {
-    static CHOICE: OnceLock<&Kernels> = OnceLock::new();
-    CHOICE.get_or_init(|| all().next().expect("the baseline is always there"))
+    #[cfg(target_arch = "x86_64")]
+    match level() {
+        Level::Avx512 => return &x86::AVX512,
+        Level::Avx2 => return &x86::AVX2,
+        Level::Baseline => {}
+    }
+    &BASE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_of_any_length_and_step_are_laid_out() {
+        for (width, step) in (1..50usize).flat_map(|n| (1..4usize).map(move |step| (n, step))) {
+            for (start, end) in [(0, width), (1.min(width), width), (0, width - 1), (width / 2, width / 2 + width % 2), (0, 0)] {
+                // Two rows of exactly what lies inside, so that nothing else can be read unnoticed by a checker.
+                let n = (end - start).saturating_sub(1) * step + 1;
+                let from: Vec<f32> = (0..2 * n).map(|i| 1.0 + i as f32).collect();
+                let mut to = vec![-1.0; 2 * width + 1];
+                let first = from.as_ptr().wrapping_sub(start * step);
+                for readable in [from.as_ptr_range(), first..first] {
+                    to.fill(-1.0);
+                    let (steps, inside) = ([n as isize, step as isize], start..end);
+                    let l = Lines { from: first, steps, width, inside, count: 2, readable, to: to.as_mut_ptr() };
+                    // SAFETY: both have room.
+                    unsafe { (kernels().lines)(&l) };
+                    let at = |y: usize, x: usize| if (start..end).contains(&x) { from[y * n + (x - start) * step] } else { 0.0 };
+                    let want: Vec<f32> = (0..2 * width).map(|i| at(i / width, i % width)).chain([-1.0]).collect();
+                    assert_eq!(to, want, "{width} elements, {start}..{end} inside, step {step}");
+                }
+            }
+        }
+    }
 }

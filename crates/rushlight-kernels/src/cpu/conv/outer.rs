@@ -13,6 +13,8 @@ use crate::cpu::pool;
 
 /// Elements of padded channels, of gradients and of sums: each a quarter of L2.
 const ROOM: usize = 1 << 16;
+/// Lanes of two registers of the widest kind.
+const MOST_LANES: usize = 32;
 /// Fewest tasks, where there are as many images.
 const TASKS: usize = 8;
 
@@ -83,18 +85,24 @@ impl WeightGrad<'_> {
         // SAFETY: the caller's promise; each task has sums of its own.
         try_run(tasks, |task| unsafe { self.share(&plan, task, sums_of(task)) })?;
         let taps = self.grid.taps.len();
-        pool::for_ranges(self.groups * self.rows, (1 << 14) / (self.channels * taps).max(1), |range| {
-            for (group, row) in range.map(|i| (i / self.rows, i % self.rows)) {
-                let (first, registers) = plan.tiles().take_while(|t| t.0 <= row).last().expect("a tile for every row");
-                let width = registers * plan.kernels.lanes;
-                for pair in 0..self.channels * taps {
-                    let (c, t) = (pair / taps, pair % taps);
-                    let at = first * plan.offsets.len() + (c % plan.block * taps + t) * width + row - first;
-                    let task = (group * plan.blocks + c / plan.block) * plan.shares;
-                    // SAFETY: elements of the sums and of the result.
-                    unsafe {
-                        let sum = (0..plan.shares).fold(0.0, |sum, s| sum + *sums_of(task + s).add(at));
-                        *self.to.ptr.cast_mut().offset(self.to.offset(group, row, c, t)) = sum;
+        let pairs = self.channels * taps;
+        pool::for_ranges(self.groups * pairs, (1 << 14) / plan.lanes, |range| {
+            let mut total = [0.0; MOST_LANES];
+            for (group, c, t) in range.map(|i| (i / pairs, i % pairs / taps, i % taps)) {
+                let task = (group * plan.blocks + c / plan.block) * plan.shares;
+                for (first, registers) in plan.tiles() {
+                    let width = registers * plan.kernels.lanes;
+                    let at = first * plan.offsets.len() + (c % plan.block * taps + t) * width;
+                    let total = &mut total[..width];
+                    total.fill(0.0);
+                    for share in 0..plan.shares {
+                        // SAFETY: sums of a finished task.
+                        let sums = unsafe { std::slice::from_raw_parts(sums_of(task + share).add(at), width) };
+                        total.iter_mut().zip(sums).for_each(|(total, sum)| *total += sum);
+                    }
+                    for (row, total) in (first..self.rows).zip(total) {
+                        // SAFETY: an element of the result, which no other task writes.
+                        unsafe { *self.to.ptr.cast_mut().offset(self.to.offset(group, row, c, t)) = *total };
                     }
                 }
             }

@@ -15,12 +15,16 @@ pub(super) trait Wide: Copy {
     unsafe fn store(self, p: *mut f32);
     /// Lanes `from..to`; the others are zero and their memory is not touched.
     unsafe fn load_run(p: *const f32, from: usize, to: usize) -> Self;
+    /// Lanes `from..to`; the others are zero.
+    unsafe fn keep_run(self, from: usize, to: usize) -> Self;
     /// Lanes `from..to`; the memory of the others is not touched.
     unsafe fn store_run(self, p: *mut f32, from: usize, to: usize);
     unsafe fn add(self, other: Self) -> Self;
     unsafe fn sub(self, other: Self) -> Self;
     /// `self * b + c`.
     unsafe fn mul_add(self, b: Self, c: Self) -> Self;
+    /// Lanes 0, 2, 4, … of this one and then of the other.
+    unsafe fn evens(self, other: Self) -> Self;
     /// Lane `t` of result `j` is `p[t][j]`. There are `N` pointers.
     unsafe fn load_quads(p: &[*const f32]) -> [Self; 4];
     /// Lane `t` of `quads[j]` goes to `to[4 * t + j]`.
@@ -57,6 +61,10 @@ impl Wide for Four {
         Four(x)
     }
     #[inline(always)]
+    unsafe fn keep_run(self, from: usize, to: usize) -> Self {
+        Four(std::array::from_fn(|i| if from <= i && i < to { self.0[i] } else { 0.0 }))
+    }
+    #[inline(always)]
     unsafe fn store_run(self, p: *mut f32, from: usize, to: usize) {
         for i in from..to {
             // SAFETY: the caller's promise.
@@ -75,6 +83,10 @@ impl Wide for Four {
     unsafe fn mul_add(self, b: Self, c: Self) -> Self {
         use crate::cpu::matmul::Acc;
         Four(std::array::from_fn(|i| Acc::mul_add(self.0[i], b.0[i], c.0[i])))
+    }
+    #[inline(always)]
+    unsafe fn evens(self, other: Self) -> Self {
+        Four([self.0[0], self.0[2], other.0[0], other.0[2]])
     }
     #[inline(always)]
     unsafe fn load_quads(p: &[*const f32]) -> [Self; 4] {
@@ -108,6 +120,24 @@ mod x86 {
             _mm256_andnot_si256(first(from), first(to))
         }
     }
+    /// As `mask8`, for what is in a register: with a mask register, LLVM would make one masked load of it and the load before.
+    #[inline(always)]
+    unsafe fn bits16(from: usize, to: usize) -> __m512i {
+        static BITS: [i32; 32] = {
+            let mut bits = [0; 32];
+            let mut i = 0;
+            while i < 16 {
+                bits[i] = -1;
+                i += 1;
+            }
+            bits
+        };
+        // SAFETY: as above, of sixteen; the caller has AVX-512.
+        unsafe {
+            let first = |n: usize| _mm512_loadu_si512(BITS.as_ptr().add(16 - n).cast());
+            _mm512_andnot_si512(first(from), first(to))
+        }
+    }
     #[inline(always)]
     fn mask16(from: usize, to: usize) -> __mmask16 {
         (((1u32 << to) - 1) & !((1u32 << from) - 1)) as __mmask16
@@ -115,7 +145,8 @@ mod x86 {
 
     macro_rules! wide {
         ($v:ident $n:literal, $splat:ident $load:ident $store:ident $add:ident $sub:ident $fma:ident,
-         $mask:ident, |$p:ident, $m:ident| $masked_load:expr, |$q:ident, $w:ident, $x:ident| $masked_store:expr,
+         $mask:ident $bits:ident, |$p:ident, $m:ident| $masked_load:expr, |$q:ident, $w:ident, $x:ident| $masked_store:expr,
+         |$k:ident, $l:ident| $keep:expr, |$a:ident, $b:ident| $evens:expr,
          |$ptrs:ident| $load_quads:expr, |$quads:ident, $to:ident| $store_quads:expr) => {
             // SAFETY (of every block here): the caller has the instruction set, and valid pointers.
             impl Wide for $v {
@@ -145,6 +176,15 @@ mod x86 {
                     }
                 }
                 #[inline(always)]
+                unsafe fn keep_run(self, from: usize, to: usize) -> Self {
+                    let $l = self;
+                    // SAFETY: see above.
+                    unsafe {
+                        let $k = $bits(from, to);
+                        $keep
+                    }
+                }
+                #[inline(always)]
                 #[allow(unused_unsafe, reason = "one of the masks is plain arithmetic")]
                 unsafe fn store_run(self, $q: *mut f32, from: usize, to: usize) {
                     let $x = self;
@@ -170,6 +210,12 @@ mod x86 {
                     unsafe { $fma(self, b, c) }
                 }
                 #[inline(always)]
+                unsafe fn evens(self, $b: Self) -> Self {
+                    let $a = self;
+                    // SAFETY: see above.
+                    unsafe { $evens }
+                }
+                #[inline(always)]
                 unsafe fn load_quads($ptrs: &[*const f32]) -> [Self; 4] {
                     // SAFETY: see above.
                     unsafe { $load_quads }
@@ -185,7 +231,9 @@ mod x86 {
 
     // Both transpose 4x4 squares within 128-bit lanes. Lane `l` of row `r` holds quad `4 * l + r`, which leaves the results in order.
     wide!(__m256 8, _mm256_set1_ps _mm256_loadu_ps _mm256_storeu_ps _mm256_add_ps _mm256_sub_ps _mm256_fmadd_ps,
-    mask8, |p, m| _mm256_maskload_ps(p, m), |p, m, x| _mm256_maskstore_ps(p, m, x),
+    mask8 mask8, |p, m| _mm256_maskload_ps(p, m), |p, m, x| _mm256_maskstore_ps(p, m, x),
+    |m, x| _mm256_and_ps(_mm256_castsi256_ps(m), x),
+    |a, b| _mm256_castpd_ps(_mm256_permute4x64_pd::<0xD8>(_mm256_castps_pd(_mm256_shuffle_ps::<0x88>(a, b)))),
     |p| {
         let mut rows = [_mm256_setzero_ps(); 4];
         for r in 0..4 {
@@ -202,7 +250,9 @@ mod x86 {
         }
     });
     wide!(__m512 16, _mm512_set1_ps _mm512_loadu_ps _mm512_storeu_ps _mm512_add_ps _mm512_sub_ps _mm512_fmadd_ps,
-    mask16, |p, m| _mm512_maskz_loadu_ps(m, p), |p, m, x| _mm512_mask_storeu_ps(p, m, x),
+    mask16 bits16, |p, m| _mm512_maskz_loadu_ps(m, p), |p, m, x| _mm512_mask_storeu_ps(p, m, x),
+    |m, x| _mm512_and_ps(_mm512_castsi512_ps(m), x),
+    |a, b| _mm512_permutex2var_ps(a, _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30), b),
     |p| {
         let mut rows = [_mm512_setzero_ps(); 4];
         for r in 0..4 {
