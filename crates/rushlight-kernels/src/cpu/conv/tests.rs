@@ -180,8 +180,12 @@ fn compare<T: crate::cpu::matmul::Number>(case: &Case, ways: [usize; 3], label: 
 #[test]
 fn every_map_agrees_with_its_definition() {
     for case in CASES {
-        for ways in [[0, 0, 0], [1, 1, 1], [2, 2, 2], [0, 1, 2], [2, 0, 1], [1, 2, 0]] {
-            compare::<f32>(case, ways, "f32");
+        let ways = [[0, 0, 0], [1, 2, 0], [1, 1, 1], [2, 2, 2], [0, 1, 2], [2, 0, 1]];
+        // The definition takes its time.
+        let [_, w, y] = case.shapes();
+        let large = w[1..].iter().chain(&y).product::<usize>() > 500_000;
+        for ways in &ways[..if large { 2 } else { 6 }] {
+            compare::<f32>(case, *ways, "f32");
         }
         compare::<f64>(case, [0, 0, 0], "f64");
     }

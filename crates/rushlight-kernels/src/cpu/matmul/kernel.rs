@@ -407,6 +407,7 @@ kernels!(I64_BASE, [], Lanes<i64, 2>, i64, rows [1 2 3 4], wide [1 2]);
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use super::*;
+    use crate::cpu::simd::{Level, level};
     use std::arch::x86_64::*;
 
     // 6 rows x 2 registers fill the 16 of AVX2, 14 x 2 the 32 of AVX-512, with two left for `b` and one for `a`.
@@ -417,10 +418,10 @@ mod x86 {
     kernels!(F64_AVX512, ["avx512f"], __m512d, f64, rows [1 2 3 4 5 6 7 8 9 10 11 12 13 14], wide [1 2 3 4]);
 
     fn avx2() -> bool {
-        is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
+        level() >= Level::Avx2
     }
     fn avx512() -> bool {
-        is_x86_feature_detected!("avx512f")
+        level() >= Level::Avx512
     }
     choose!(f32, F32_AVX512 if avx512(), F32_AVX2 if avx2(); F32_BASE);
     choose!(f64, F64_AVX512 if avx512(), F64_AVX2 if avx2(); F64_BASE);

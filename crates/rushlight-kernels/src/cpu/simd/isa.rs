@@ -346,11 +346,23 @@ pub enum Level {
     Avx512,
 }
 
-/// The best level of this machine, looked up once.
+impl Level {
+    const NAMED: [(&str, Level); 3] = [("baseline", Level::Baseline), ("avx2", Level::Avx2), ("avx512", Level::Avx512)];
+}
+
+/// The best level of this machine, or a lower one that `RUSHLIGHT_SIMD` names (`baseline`, `avx2`, `avx512`); looked up once.
 #[inline]
 pub fn level() -> Level {
     static LEVEL: OnceLock<Level> = OnceLock::new();
-    *LEVEL.get_or_init(detect)
+    *LEVEL.get_or_init(|| detect().min(allowed().unwrap_or(Level::Avx512)))
+}
+
+/// The environment variable that [`level`] reads.
+const ALLOWED: &str = "RUSHLIGHT_SIMD";
+
+fn allowed() -> Option<Level> {
+    let name = std::env::var(ALLOWED).ok()?.to_ascii_lowercase();
+    Level::NAMED.into_iter().find_map(|(n, level)| (n == name).then_some(level))
 }
 
 fn detect() -> Level {
@@ -391,3 +403,38 @@ macro_rules! with_isa {
     }};
 }
 pub(crate) use with_isa;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Modules whose tests compare kernels with a reference. A level is looked up once, so each other level needs a process.
+    const FAMILIES: [&str; 12] = [
+        "cpu::attention",
+        "cpu::conv",
+        "cpu::copy",
+        "cpu::index",
+        "cpu::matmul",
+        "cpu::moves",
+        "cpu::norm",
+        "cpu::recurrent",
+        "cpu::reduce",
+        "cpu::scan",
+        "cpu::simd::transpose",
+        "cpu::window",
+    ];
+
+    #[test]
+    fn kernels_of_every_lower_level_pass_the_tests() {
+        // A child does not start children; Miri runs no processes.
+        if std::env::var_os(ALLOWED).is_some() || cfg!(miri) {
+            return;
+        }
+        for (name, _) in Level::NAMED.into_iter().filter(|(_, lower)| *lower < level()) {
+            let child = std::process::Command::new(std::env::current_exe().unwrap()).args(FAMILIES).env(ALLOWED, name).output();
+            let child = child.expect("the tests' own program starts");
+            let said = String::from_utf8_lossy(&child.stdout);
+            assert!(child.status.success() && !said.contains(" 0 passed"), "{name}: {said}");
+        }
+    }
+}
