@@ -19,8 +19,13 @@ impl Along {
     /// Rows numbered row-major over dimensions `outer` of `shape`.
     pub(super) fn new(shape: &[usize], outer: impl Fn(usize) -> bool, strides: &[&[isize]]) -> Along {
         let kept: Dims = (0..shape.len()).filter(|&d| outer(d)).collect();
+        if let [d] = kept[..] {
+            // Nothing to collapse, as is frequent.
+            let strides = strides.iter().map(|s| Strides::from_slice(&s[d..=d])).collect();
+            return Along { rows: shape[d], dims: Dims::from_slice(&shape[d..=d]), strides };
+        }
         let outer_shape: Dims = kept.iter().map(|&d| shape[d]).collect();
-        let outer_strides: Vec<Strides> = strides.iter().map(|s| kept.iter().map(|&d| s[d]).collect()).collect();
+        let outer_strides: SmallVec<[Strides; 4]> = strides.iter().map(|s| kept.iter().map(|&d| s[d]).collect()).collect();
         let slices: SmallVec<[&[isize]; 4]> = outer_strides.iter().map(|s| &s[..]).collect();
         let (dims, strides) = collapse(&outer_shape, &slices);
         Along { rows: dims.iter().product(), dims, strides }

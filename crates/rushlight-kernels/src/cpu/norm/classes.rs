@@ -6,7 +6,7 @@
 use super::along::Along;
 use super::lanes::{map1, maximum, sum_of};
 use super::softmax::{SHORT, load_tile, maxima, store_tile};
-use super::strip::{LANES, Strip};
+use super::strip::{LANES, Strip, Tile};
 use crate::backend::*;
 use crate::cpu::pool;
 use crate::cpu::rows::{Compute, Shared, load, store};
@@ -130,22 +130,24 @@ impl<T: Compute<Wide: Real>> Job<T> {
     fn stats(&self, rows: Range<usize>, mut f: impl FnMut(usize, T::Wide, T::Wide)) {
         let n = self.n;
         let zero = <T::Wide as Real>::ZERO;
-        let mut room = vec![zero; n];
+        let mut room = Tile::new();
+        let room = room.elements(n, zero);
         if !self.in_lanes() {
             let mut found = vec![(zero, zero); rows.len()];
-            simd::run_widest(RowStats { job: self, first: rows.start, found: &mut found, room: &mut room });
+            simd::run_widest(RowStats { job: self, first: rows.start, found: &mut found, room });
             rows.zip(found).for_each(|(row, (max, sum))| f(row, max, sum));
             return;
         }
-        let mut tile = vec![[zero; LANES]; n];
+        let mut tile = Tile::new();
+        let tile = tile.vectors(n, zero);
         let mut offsets = self.along.from(rows.start);
         for first in rows.clone().step_by(LANES) {
             let count = LANES.min(rows.end - first);
             let mut starts = [0isize; LANES];
             starts[..count].iter_mut().zip(&mut offsets).for_each(|(s, at)| *s = at[0]);
             // SAFETY: offsets of x's own rows.
-            unsafe { load_tile(self.x.get(), &starts[..count], self.step, &mut tile, &mut room) };
-            let (max, sum) = simd::run_widest(TileStats(&tile));
+            unsafe { load_tile(self.x.get(), &starts[..count], self.step, tile, room) };
+            let (max, sum) = simd::run_widest(TileStats(tile));
             (0..count).for_each(|l| f(first + l, max[l], sum[l]));
         }
     }
@@ -257,11 +259,12 @@ pub(super) fn backward<T: Compute<Wide: Real>>(kernel: ClassLoss, ins: &[View], 
                 *p = T::from_f64((*p).widen().to_f64() - c);
             }
         };
-        let mut room = vec![zero; n];
+        let mut room = Tile::new();
+        let room = room.elements(n, zero);
         let Some(stats) = stats else {
             for (row, at) in range.clone().zip(job.along.from(range.start)) {
                 // SAFETY: this chunk's own row.
-                unsafe { store(&room, to.get().offset(at[2]), to_step) };
+                unsafe { store(room, to.get().offset(at[2]), to_step) };
                 factor(row, at).into_iter().for_each(|(class, c)| peak(at, class, c));
             }
             return;
@@ -280,12 +283,7 @@ pub(super) fn backward<T: Compute<Wide: Real>>(kernel: ClassLoss, ins: &[View], 
                         None => out.fill(zero),
                         Some((class, c)) => {
                             let scale = wide(c / stats[rows + row].to_f64());
-                            simd::run_widest(RowGradient {
-                                x: job.row(at[0], &mut room),
-                                out: &mut *out,
-                                max: stats[row],
-                                scale,
-                            });
+                            simd::run_widest(RowGradient { x: job.row(at[0], room), out: &mut *out, max: stats[row], scale });
                             out[class] = out[class] - wide(c);
                         }
                     }
@@ -296,7 +294,8 @@ pub(super) fn backward<T: Compute<Wide: Real>>(kernel: ClassLoss, ins: &[View], 
             }
             return;
         }
-        let (mut tile, mut result) = (vec![[zero; LANES]; n], vec![[zero; LANES]; n]);
+        let (mut tile, mut result) = (Tile::new(), Tile::new());
+        let (tile, result) = (tile.vectors(n, zero), result.vectors(n, zero));
         let mut offsets = job.along.from(range.start);
         for first in range.clone().step_by(LANES) {
             let count = LANES.min(range.end - first);
@@ -313,8 +312,8 @@ pub(super) fn backward<T: Compute<Wide: Real>>(kernel: ClassLoss, ins: &[View], 
             }
             // SAFETY: offsets of x's rows, and of this chunk's rows of the gradient, which is fresh memory.
             unsafe {
-                load_tile(job.x.get(), &at.map(|a| a[0])[..count], job.step, &mut tile, &mut room);
-                simd::run_widest(TileGradient { x: &tile, out: &mut result, max, scale });
+                load_tile(job.x.get(), &at.map(|a| a[0])[..count], job.step, tile, room);
+                simd::run_widest(TileGradient { x: tile, out: &mut *result, max, scale });
                 for (l, found) in found[..count].iter().enumerate() {
                     match *found {
                         Some((class, c)) => result[class][l] = result[class][l] - wide(c),
@@ -322,7 +321,7 @@ pub(super) fn backward<T: Compute<Wide: Real>>(kernel: ClassLoss, ins: &[View], 
                         None => result.iter_mut().for_each(|lanes| lanes[l] = zero),
                     }
                 }
-                store_tile(to.get(), &at.map(|a| a[2])[..count], to_step, &result, &mut room);
+                store_tile(to.get(), &at.map(|a| a[2])[..count], to_step, result, room);
             }
         }
     });

@@ -9,6 +9,7 @@ use crate::cpu::pool;
 use crate::cpu::rows::{Compute, Shared, load, store};
 use crate::cpu::simd::{self, Body, Isa, Real};
 use crate::*;
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// Most chunks whose sums are kept for the gradients of the weights.
@@ -62,12 +63,14 @@ impl<T: Compute> Rows<T> {
     }
 }
 
-/// A vector in the compute type; `or` throughout where there is none.
-pub(super) fn vector<T: Compute>(x: Option<&View>, n: usize, or: f64) -> Option<Vec<T::Wide>> {
-    match x {
-        None => Some(vec![<T::Wide as Element>::from_f64(or); n]),
-        Some(x) => x.as_slice::<T>().filter(|x| x.len() == n).map(|x| x.iter().map(|x| x.widen()).collect()),
-    }
+/// A vector in the compute type, as it is where it is of that; `or` throughout where there is none.
+pub(super) fn vector<'a, T: Compute>(x: Option<&View<'a>>, n: usize, or: f64) -> Option<Cow<'a, [T::Wide]>> {
+    let Some(x) = x else { return Some(vec![<T::Wide as Element>::from_f64(or); n].into()) };
+    let found = match x.as_slice::<T::Wide>() {
+        Some(plain) => Cow::Borrowed(plain),
+        None => x.as_slice::<T>()?.iter().map(|x| x.widen()).collect(),
+    };
+    (found.len() == n).then_some(found)
 }
 
 /// Writes sums of chunks, added in order, as element type `T`.

@@ -6,12 +6,13 @@
 
 use super::along::{Along, VIEWS};
 use super::lanes::{larger, map_sum1, map0, map1, map2, maximum, sum_of, sums2};
-use super::strip::{LANES, Strip, StripMut};
+use super::strip::{self, LANES, Strip, StripMut};
 use crate::backend::*;
 use crate::cpu::pool;
 use crate::cpu::rows::{Compute, Shared, load, store};
 use crate::cpu::simd::{self, Body, Isa, Real};
 use crate::*;
+use smallvec::SmallVec;
 use std::marker::PhantomData;
 
 /// Rows up to this length go together: alone, they would leave most of the accumulators idle.
@@ -185,7 +186,7 @@ fn apply<T: Compute<Wide: Real>, O: RowOp, const N: usize>(dim: usize, ins: [Vie
         return Ok(Some(()));
     }
     // Views in the order: inputs, output. A zero-dim tensor is one row of one element.
-    let strides: Vec<&[isize]> = ins.iter().map(|x| x.strides()).chain([out.strides()]).collect();
+    let strides: SmallVec<[&[isize]; VIEWS]> = ins.iter().map(|x| x.strides()).chain([out.strides()]).collect();
     let mut steps = [1isize; VIEWS];
     strides.iter().zip(&mut steps).for_each(|(s, step)| *step = s.get(dim).copied().unwrap_or(1));
     let job = Job::<T, O, N> {
@@ -257,10 +258,11 @@ impl<T: Compute<Wide: Real>, O: RowOp, const N: usize> Job<T, O, N> {
         let plain = T::DTYPE == <T::Wide as Element>::DTYPE;
         let apart = self.ins.iter().all(|x| x.get() != self.out.get());
         let in_place = plain && apart && (0..=N).all(|v| self.along.neighbours(v, LANES));
-        let zero = [<T::Wide as Real>::ZERO; LANES];
-        let mut tiles: [Vec<[T::Wide; LANES]>; 2] = std::array::from_fn(|i| vec![zero; if i < N { n } else { 0 }]);
-        let mut out = vec![zero; n];
-        let mut row = vec![<T::Wide as Real>::ZERO; n];
+        let zero = <T::Wide as Real>::ZERO;
+        let (mut a_room, mut b_room) = (strip::Tile::new(), strip::Tile::new());
+        let (mut out_room, mut row_room) = (strip::Tile::new(), strip::Tile::new());
+        let tiles = [a_room.vectors(n, zero), b_room.vectors(if N > 1 { n } else { 0 }, zero)];
+        let (out, row) = (out_room.vectors(n, zero), row_room.elements(n, zero));
         let mut first = rows.start;
         while first < rows.end {
             let mut offsets = self.along.from(first);
@@ -279,10 +281,10 @@ impl<T: Compute<Wide: Real>, O: RowOp, const N: usize> Job<T, O, N> {
             unsafe {
                 for i in 0..N {
                     let starts = at.map(|a| a[i]);
-                    load_tile(self.ins[i].get(), &starts[..count], self.steps[i], &mut tiles[i], &mut row);
+                    load_tile(self.ins[i].get(), &starts[..count], self.steps[i], tiles[i], row);
                 }
-                simd::run_widest(Tile::<_, O> { a: &tiles[0], b: &tiles[1], out: &mut out, op: PhantomData });
-                store_tile(self.out.get(), &at.map(|a| a[N])[..count], self.steps[N], &out, &mut row);
+                simd::run_widest(Tile::<_, O> { a: tiles[0], b: tiles[1], out: &mut *out, op: PhantomData });
+                store_tile(self.out.get(), &at.map(|a| a[N])[..count], self.steps[N], out, row);
             }
             first += count;
         }
@@ -292,6 +294,12 @@ impl<T: Compute<Wide: Real>, O: RowOp, const N: usize> Job<T, O, N> {
 /// Whether rows begin side by side.
 fn side_by_side(starts: &[isize]) -> bool {
     starts.iter().enumerate().all(|(l, &s)| s == starts[0] + l as isize)
+}
+
+/// How far apart rows begin that begin evenly spaced.
+fn spacing(starts: &[isize]) -> Option<isize> {
+    let apart = starts.get(1)? - starts[0];
+    starts.iter().enumerate().all(|(l, &s)| s == starts[0] + l as isize * apart).then_some(apart)
 }
 
 /// Reads `starts.len()` rows into the lanes of `tile`; `row` has space for one. Lanes beyond keep what they had.
@@ -319,6 +327,10 @@ pub(super) unsafe fn load_tile<T: Compute>(
                 load(from.offset(j as isize * step), 1, &mut lanes[..starts.len()]);
             }
             return;
+        }
+        if let (Some(apart), true, 1) = (spacing(starts), T::DTYPE == <T::Wide as Element>::DTYPE, step) {
+            let (from, to) = (from.offset(starts[0]).cast(), tile.as_flattened_mut().as_mut_ptr());
+            return simd::transpose::<T::Wide>(from, apart, to, LANES as isize, starts.len(), tile.len());
         }
         for (l, &start) in starts.iter().enumerate() {
             load(from.offset(start), step, row);
@@ -351,6 +363,10 @@ pub(super) unsafe fn store_tile<T: Compute>(
                 store(&lanes[..starts.len()], to.offset(j as isize * step), 1);
             }
             return;
+        }
+        if let (Some(apart), true, 1) = (spacing(starts), T::DTYPE == <T::Wide as Element>::DTYPE, step) {
+            let (from, to) = (tile.as_flattened().as_ptr(), to.offset(starts[0]).cast());
+            return simd::transpose::<T::Wide>(from, LANES as isize, to, apart, tile.len(), starts.len());
         }
         for (l, &start) in starts.iter().enumerate() {
             row.iter_mut().zip(tile).for_each(|(x, lanes)| *x = lanes[l]);

@@ -3,9 +3,46 @@
 //! Vectors are read and written by value: between references, the compiler would have to fear that a result is the next operand.
 
 use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 
 /// Rows in one vector: one AVX-512 register of f32.
 pub(super) const LANES: usize = 16;
+
+/// Most vectors of a [`Tile`] that takes no memory from the heap.
+const FEW: usize = 32;
+
+/// Room for vectors of rows, which begin as zeros.
+pub(super) struct Tile<A> {
+    few: MaybeUninit<[[A; LANES]; FEW]>,
+    many: Vec<[A; LANES]>,
+}
+
+impl<A: Copy> Tile<A> {
+    #[inline(always)]
+    pub(super) fn new() -> Self {
+        Tile { few: MaybeUninit::uninit(), many: Vec::new() }
+    }
+    /// `n` vectors, each element `zero`.
+    #[inline(always)]
+    pub(super) fn vectors(&mut self, n: usize, zero: A) -> &mut [[A; LANES]] {
+        if n > FEW {
+            self.many.clear();
+            self.many.resize(n, [zero; LANES]);
+            return &mut self.many;
+        }
+        let first = self.few.as_mut_ptr().cast::<[A; LANES]>();
+        // SAFETY: at most `FEW` vectors, which are written before they are shown.
+        unsafe {
+            (0..n).for_each(|j| first.add(j).write([zero; LANES]));
+            std::slice::from_raw_parts_mut(first, n)
+        }
+    }
+    /// `n` elements that follow one another.
+    #[inline(always)]
+    pub(super) fn elements(&mut self, n: usize, zero: A) -> &mut [A] {
+        &mut self.vectors(n.div_ceil(LANES), zero).as_flattened_mut()[..n]
+    }
+}
 
 /// A vector of rows: element `j` of row `l` is at `at(j)[l]`.
 pub(super) struct Strip<'a, A> {
