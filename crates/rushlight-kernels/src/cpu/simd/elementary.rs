@@ -422,6 +422,7 @@ pub(super) fn cos<S: Isa>(x: f32) -> f32 {
 #[cfg(test)]
 mod tests {
     use crate::cpu::simd;
+    use crate::cpu::simd::isa::{Baseline, Isa, Level, level};
     use crate::{BinOp, DType, UnOp};
     use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
@@ -474,9 +475,11 @@ mod tests {
     /// The functions, their bounds in ULP (the largest errors over all floats, rounded up), and what they are compared with.
     fn bounds() -> [(UnOp, f64, fn(f64) -> f64); 16] {
         use std::f64::consts::FRAC_1_SQRT_2;
+        // One product is rounded by itself where there is no FMA.
+        let exp2 = if level() > Level::Baseline || Baseline::FMA { 0.92 } else { 1.2 };
         [
             (UnOp::Exp, 1.02, f64::exp),
-            (UnOp::Exp2, 0.92, f64::exp2),
+            (UnOp::Exp2, exp2, f64::exp2),
             (UnOp::Log, 0.83, f64::ln),
             (UnOp::Sigmoid, 3.1, |x| 1.0 / (1.0 + (-x).exp())),
             (UnOp::Expm1, 0.51, f64::exp_m1),
