@@ -273,7 +273,7 @@ fn at_once(
     let first = x.try_data_ref()?;
     let (shape, dtype) = (&first.layout.shape, first.dtype);
     let plain = |d: &Data| !d.wrapped && (d.layout.is_contiguous() || d.layout.strides.iter().all(|&s| s == 0));
-    if !takes(dtype) || !plain(&first) || storage::deferred::is_wanted(first.layout.numel()) {
+    if !takes(dtype) || !plain(&first) {
         return None;
     }
     let second = match y {
@@ -284,6 +284,15 @@ fn at_once(
         return None;
     }
     let layout = Layout { strides: contiguous_strides(shape), shape: copied(shape), offset: 0 };
+    if storage::deferred::is_wanted(layout.numel()) {
+        let mut ins = SmallVec::<[Data; 2]>::new();
+        ins.push(first.clone());
+        second.iter().for_each(|second| ins.push((*second).clone()));
+        drop((first, second));
+        let program = Program::of(inst, ins.iter().map(|d| d.dtype));
+        let results = storage::pointwise(&program, &ins, &layout);
+        return Some(results.map(|mut results| Tensor::from_data(results.pop().expect("one output, one result"))));
+    }
     let data = match second.as_deref() {
         None => storage::compute_at_once(layout, result(dtype), [&first], |ins, out| backend().instruction(inst, &ins, out)),
         Some(second) => {
