@@ -71,6 +71,16 @@ fn number(x: &Tensor) -> Result<Option<f64>> {
 
 /// `x` to the power of the number `e`: by multiplication or root where that is exact and quick, as in PyTorch.
 fn power(x: &Tensor, exponent: &Tensor, e: f64) -> Result<Tensor> {
+    // The exponents of which each is one instruction, in the dtype of `x`: the short way.
+    let alone = match e {
+        2.0 => Some(UnOp::Square),
+        0.5 => Some(UnOp::Sqrt),
+        -0.5 => Some(UnOp::Rsqrt),
+        _ => None,
+    };
+    if let Some(op) = alone.filter(|_| matches!(x.dtype(), DType::F32 | DType::F64) && !x.is_wrapped_number()) {
+        return unary(op, x);
+    }
     let mut k = Pointwise::new();
     let (a, b) = (k.input(x), k.input(exponent));
     let dtype = k.common();
