@@ -28,7 +28,8 @@ use syn::{Error, parse_macro_input};
 /// - `overload = "…"`: what tells overloads of one name apart; `alias = ["…"]`: further names in Python.
 /// - One of `any`, `number`, `float` (the default), `float_only`, `wide` (float32 and float64), `integral`: the dtypes that the first
 ///   tensor may have.
-/// - `inplace`: has a twin with a trailing underscore. `view`: shares the first argument's storage. `nn`: lives in
+/// - `inplace`: has a twin with a trailing underscore; `inplace = …`, with an `Option<Result<()>>` of the parameters: the twin tries
+///   this first, and goes the long way where it is `None`. `view`: shares the first argument's storage. `nn`: lives in
 ///   `nn.functional`. `nondiff`: has no derivative. `property`: `x.T` in Python. `function`: not a method. `random`: draws numbers.
 /// - `samples = ["T(3, 4), 1", …]` and `errors = [("T(3), 5", "Dimension out of range"), …]`, in the sample language.
 ///

@@ -247,11 +247,19 @@ impl Op {
         let x = &self.args[0].ident;
         let rest: Vec<_> = self.args[1..].iter().map(|a| &a.ident).collect();
         let doc = format!("{}\n\nThe result is written into `{x}`: the in-place form of [`{ident}()`].", self.summary());
+        let shortcut = self.options.shortcut.iter().map(|tried| {
+            quote! {
+                if let ::std::option::Option::Some(done) = #tried {
+                    return done;
+                }
+            }
+        });
         let function = quote! {
             #[doc = #doc]
             #[track_caller]
             #vis fn #twin(#(#params),*) -> crate::Result<()> {
                 let _call = crate::op::enter(#python, ::std::panic::Location::caller());
+                #(#shortcut)*
                 crate::autograd::inplace::apply(#python, #x, |#x| #ident(#x #(, #rest)*))
             }
         };

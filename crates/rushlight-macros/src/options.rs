@@ -3,7 +3,7 @@
 use proc_macro2::Span;
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
-use syn::{Error, Ident, LitStr, Result, Token, bracketed, parenthesized};
+use syn::{Error, Expr, Ident, LitStr, Result, Token, bracketed, parenthesized};
 
 const FLAGS: [&str; 7] = ["inplace", "view", "nn", "nondiff", "property", "function", "random"];
 const DTYPES: [&str; 6] = ["any", "number", "float", "float_only", "wide", "integral"];
@@ -19,6 +19,8 @@ pub(crate) struct Options {
     pub(crate) returns: Vec<LitStr>,
     pub(crate) samples: Vec<LitStr>,
     pub(crate) errors: Vec<(LitStr, LitStr)>,
+    /// What the in-place twin tries first.
+    pub(crate) shortcut: Option<Expr>,
     dtypes: Option<Ident>,
     flags: Vec<Ident>,
 }
@@ -70,6 +72,7 @@ impl Parse for Options {
             returns: Vec::new(),
             samples: Vec::new(),
             errors: Vec::new(),
+            shortcut: None,
             dtypes: None,
             flags: Vec::new(),
         };
@@ -86,6 +89,9 @@ impl Parse for Options {
             }
             let is = |known: &[&str]| known.contains(&text.as_str());
             if is(&FLAGS) {
+                if text == "inplace" && input.parse::<Option<Token![=]>>()?.is_some() {
+                    options.shortcut = Some(input.parse()?);
+                }
                 options.flags.push(key);
             } else if is(&DTYPES) {
                 if let Some(other) = &options.dtypes {

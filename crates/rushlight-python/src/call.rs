@@ -594,6 +594,23 @@ pub fn binary<'py>(
     wrap(py, result.map_err(to_py)?)
 }
 
+/// An in-place op of two tensors in a type slot.
+pub fn overwrite(
+    py: Python<'_>,
+    name: &'static str,
+    x: &Tensor,
+    y: &Tensor,
+    f: fn(&Tensor, &Tensor) -> rushlight::Result<()>,
+) -> PyResult<()> {
+    let place = place::when_wanted(py);
+    let f = || {
+        let _call = enter_from(name, place);
+        f(x, y)
+    };
+    let long = x.numel().max(y.numel()) >= LONG;
+    if long { py.detach(f) } else { f() }.or_raise()
+}
+
 /// An op of a small tensor and a number in a type slot; `None` where the number must become a tensor.
 #[inline]
 pub fn beside_number<'py>(

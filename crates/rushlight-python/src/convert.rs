@@ -37,13 +37,13 @@ pub fn value(object: &Bound<'_, PyAny>) -> PyResult<Value> {
 
 fn rare(object: &Bound<'_, PyAny>) -> PyResult<Value> {
     if let Ok(tuple) = object.cast::<PyTuple>() {
-        return list(object, tuple.iter());
+        return all_tensors(tuple.iter()).map_or_else(|| list(object, tuple.iter()), Ok);
     }
     if let Ok(items) = object.cast::<PyList>() {
-        return list(object, items.iter());
+        return all_tensors(items.iter()).map_or_else(|| list(object, items.iter()), Ok);
     }
     if let Ok(s) = object.cast::<PyString>() {
-        return Ok(Value::Str(s.to_string()));
+        return Ok(Value::Str(s.to_string_lossy().into_owned()));
     }
     if let Some(d) = dtype_of(object) {
         return Ok(Value::DType(d));
@@ -64,7 +64,18 @@ fn rare(object: &Bound<'_, PyAny>) -> PyResult<Value> {
     Ok(Value::Other(type_name(object).into()))
 }
 
-/// A list of numbers or of tensors.
+/// A list of nothing but tensors.
+fn all_tensors<'py>(mut items: impl ExactSizeIterator<Item = Bound<'py, PyAny>>) -> Option<Value> {
+    let first = tensor_of(&items.next()?)?.clone();
+    let mut all = Vec::with_capacity(items.len() + 1);
+    all.push(first);
+    for item in items {
+        all.push(tensor_of(&item)?.clone());
+    }
+    Some(Value::Tensors(all))
+}
+
+/// A list of numbers, or of numbers and tensors.
 fn list<'py>(whole: &Bound<'py, PyAny>, items: impl Iterator<Item = Bound<'py, PyAny>>) -> PyResult<Value> {
     let (mut ints, mut floats, mut tensors) = (Ints::new(), Vec::new(), Vec::new());
     let mut bools = 0usize;

@@ -99,8 +99,18 @@ fn named<'py>(op: &'static Named, a: &Object<'py>, b: &Object<'py>) -> Answer<'p
     }
 }
 
-fn inplace<'py>(op: &'static Named, symbol: &str, a: &Bound<'py, PyTensor>, b: &Object<'py>) -> PyResult<()> {
+/// An in-place operator; `of_two`, where there is one, takes two tensors without the table's reading of arguments.
+fn inplace<'py>(
+    op: &'static Named,
+    of_two: Option<fn(&Tensor, &Tensor) -> rushlight::Result<()>>,
+    symbol: &str,
+    a: &Bound<'py, PyTensor>,
+    b: &Object<'py>,
+) -> PyResult<()> {
     let py = a.py();
+    if let (Some(f), Some(x), Some(y)) = (of_two, tensor_of(a), tensor_of(b)) {
+        return crate::call::overwrite(py, op.name, x, y, f);
+    }
     let b = match operand(b)?.or_else(|| listed(b)) {
         Some(_) if tensor_of(b).is_some() || crate::convert::scalar(b)?.is_some() => b.clone(),
         Some(t) => wrap(py, t)?,
@@ -322,40 +332,40 @@ impl PyTensor {
         named(table_op!("bitwise_right_shift"), other, slf.as_any())
     }
     fn __iadd__<'py>(slf: &Bound<'py, Self>, other: &Object<'py>) -> PyResult<()> {
-        inplace(table_op!("add_"), "+=", slf, other)
+        inplace(table_op!("add_"), Some(|x, y| ops::add_(x, y, Scalar::Int(1))), "+=", slf, other)
     }
     fn __isub__<'py>(slf: &Bound<'py, Self>, other: &Object<'py>) -> PyResult<()> {
-        inplace(table_op!("sub_"), "-=", slf, other)
+        inplace(table_op!("sub_"), Some(|x, y| ops::sub_(x, y, Scalar::Int(1))), "-=", slf, other)
     }
     fn __imul__<'py>(slf: &Bound<'py, Self>, other: &Object<'py>) -> PyResult<()> {
-        inplace(table_op!("mul_"), "*=", slf, other)
+        inplace(table_op!("mul_"), Some(ops::mul_), "*=", slf, other)
     }
     fn __itruediv__<'py>(slf: &Bound<'py, Self>, other: &Object<'py>) -> PyResult<()> {
-        inplace(table_op!("div_"), "/=", slf, other)
+        inplace(table_op!("div_"), Some(|x, y| ops::div_(x, y, None)), "/=", slf, other)
     }
     fn __ifloordiv__<'py>(slf: &Bound<'py, Self>, other: &Object<'py>) -> PyResult<()> {
-        inplace(table_op!("floor_divide_"), "//=", slf, other)
+        inplace(table_op!("floor_divide_"), None, "//=", slf, other)
     }
     fn __imod__<'py>(slf: &Bound<'py, Self>, other: &Object<'py>) -> PyResult<()> {
-        inplace(table_op!("remainder_"), "%=", slf, other)
+        inplace(table_op!("remainder_"), None, "%=", slf, other)
     }
     fn __ipow__<'py>(slf: &Bound<'py, Self>, other: &Object<'py>, _modulo: &Object<'py>) -> PyResult<()> {
-        inplace(table_op!("pow_"), "**=", slf, other)
+        inplace(table_op!("pow_"), None, "**=", slf, other)
     }
     fn __iand__<'py>(slf: &Bound<'py, Self>, other: &Object<'py>) -> PyResult<()> {
-        inplace(table_op!("bitwise_and_"), "&=", slf, other)
+        inplace(table_op!("bitwise_and_"), None, "&=", slf, other)
     }
     fn __ior__<'py>(slf: &Bound<'py, Self>, other: &Object<'py>) -> PyResult<()> {
-        inplace(table_op!("bitwise_or_"), "|=", slf, other)
+        inplace(table_op!("bitwise_or_"), None, "|=", slf, other)
     }
     fn __ixor__<'py>(slf: &Bound<'py, Self>, other: &Object<'py>) -> PyResult<()> {
-        inplace(table_op!("bitwise_xor_"), "^=", slf, other)
+        inplace(table_op!("bitwise_xor_"), None, "^=", slf, other)
     }
     fn __ilshift__<'py>(slf: &Bound<'py, Self>, other: &Object<'py>) -> PyResult<()> {
-        inplace(table_op!("bitwise_left_shift_"), "<<=", slf, other)
+        inplace(table_op!("bitwise_left_shift_"), None, "<<=", slf, other)
     }
     fn __irshift__<'py>(slf: &Bound<'py, Self>, other: &Object<'py>) -> PyResult<()> {
-        inplace(table_op!("bitwise_right_shift_"), ">>=", slf, other)
+        inplace(table_op!("bitwise_right_shift_"), None, ">>=", slf, other)
     }
     fn __neg__<'py>(slf: &Bound<'py, Self>) -> Answer<'py> {
         table_op!("neg").call(slf.py(), &[slf.as_any().clone()])

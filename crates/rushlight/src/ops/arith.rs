@@ -18,7 +18,7 @@ pub fn beside_number(op: BinOp, x: &Tensor, n: Scalar, first: bool) -> Option<Re
 /// The shapes broadcast; the dtypes promote.
 ///
 /// Source: <https://docs.pytorch.org/docs/stable/generated/torch.add.html>
-#[op("(input, other, *, alpha=1)", any, inplace,
+#[op("(input, other, *, alpha=1)", any, inplace = (alpha == Scalar::Int(1)).then(|| overwrite(BinOp::Add, x, y)).flatten(),
     samples = ["T(3, 4), T(3, 4)", "T(3, 4), T(4)", "T(2, 1), T(1, 3), alpha=2", "T(), 2.5", "T(0, 2), T(2)", "I(3), T(3)"],
     errors = [("T(3), T(4)", "The size of tensor a (3) must match the size of tensor b (4) at non-singleton dimension 0")])]
 pub fn add(x: &Tensor, y: &Tensor, alpha: Scalar) -> Result<Tensor> {
@@ -29,7 +29,7 @@ pub fn add(x: &Tensor, y: &Tensor, alpha: Scalar) -> Result<Tensor> {
 /// Subtracts `other`, scaled by `alpha`, from `input`: `input - alpha * other`.
 ///
 /// Source: <https://docs.pytorch.org/docs/stable/generated/torch.sub.html>
-#[op("(input, other, *, alpha=1)", number, inplace, alias = ["subtract"],
+#[op("(input, other, *, alpha=1)", number, inplace = (alpha == Scalar::Int(1)).then(|| overwrite(BinOp::Sub, x, y)).flatten(), alias = ["subtract"],
     samples = ["T(3, 4), T(3, 4)", "T(3, 4), T(4)", "T(2, 1), T(1, 3), alpha=2", "T(), 2.5", "T(0, 2), T(2)", "I(3), T(3)"],
     errors = [("T(3), T(4)", "must match the size of tensor b (4)"),
         ("B(3), B(3)", "Subtraction, the `-` operator, with two bool tensors is not supported")])]
@@ -89,7 +89,7 @@ fn scaled(g: &Tensor, alpha: Scalar) -> Result<Tensor> {
 /// Multiplies `input` by `other`.
 ///
 /// Source: <https://docs.pytorch.org/docs/stable/generated/torch.mul.html>
-#[op("(input, other)", any, inplace, alias = ["multiply"],
+#[op("(input, other)", any, inplace = overwrite(BinOp::Mul, x, y), alias = ["multiply"],
     samples = ["T(3, 4), T(3, 4)", "T(3, 4), T(4)", "T(2, 1), T(1, 3)", "T(), 2.5", "T(0, 2), T(2)", "I(3), T(3)"],
     errors = [("T(3), T(4)", "must match the size of tensor b (4)")])]
 pub fn mul(x: &Tensor, y: &Tensor) -> Result<Tensor> {
@@ -112,7 +112,7 @@ pub fn mul(x: &Tensor, y: &Tensor) -> Result<Tensor> {
 /// Divides `input` by `other`; integers give a float. `rounding_mode` is None (true division), "trunc" (towards zero) or "floor" (down).
 ///
 /// Source: <https://docs.pytorch.org/docs/stable/generated/torch.div.html>
-#[op("(input, other, *, rounding_mode=None)", any, inplace, alias = ["divide"],
+#[op("(input, other, *, rounding_mode=None)", any, inplace = rounding_mode.is_none().then(|| overwrite(BinOp::Div, x, y)).flatten(), alias = ["divide"],
     samples = ["T(3, 4), T(3, 4, lo=0.5)", "T(3, 4), T(4, lo=0.5)", "T(2, 1), T(1, 3, lo=0.5)", "T(), 2.5", "T(0, 2), T(2)", "I(3), I(3, lo=1)",
         "T(3, dtype=float64), T(3, lo=0.5), rounding_mode='floor'", "T(3, dtype=float64), T(3, lo=0.5), rounding_mode='trunc'"],
     errors = [("T(3), T(4)", "must match the size of tensor b (4)"),

@@ -1,6 +1,6 @@
 //! Attention, and the bilinear form.
 
-use super::fused::{custom, through};
+use super::fused::{as_grads, custom, through};
 use super::linalg::{affine, c_name, mt};
 use super::*;
 use crate::autograd::{grad_fn, is_recorded};
@@ -97,7 +97,9 @@ fn in_one_pass(
     let rows: Dims = scores[..scores.len() - 1].iter().copied().chain([2]).collect();
     let lse = Layout::contiguous(&rows);
     let Some(outs) = custom(KernelId::Attention(op), &ins, &[(out, query.dtype()), (lse, wide)])? else { return Ok(None) };
-    let [out, lse]: [Tensor; 2] = outs.into_inner().map_err(|_| Error::runtime("attention has two results"))?;
+    let mut outs = outs.into_iter();
+    let (Some(out), Some(lse)) = (outs.next(), outs.next()) else { return Err(Error::runtime("attention has two results")) };
+    let out = Tensor::from_data(out);
     let scores = scores.clone();
     let out = out.with_grad([query, key, value], |s| {
         let saved = [query, key, value].map(|t| s.input(t));
@@ -127,10 +129,10 @@ fn in_one_pass(
             let (q, k, v) = (over_batch(&query)?, over_batch(&key)?, over_batch(&value)?);
             let specs = [&q, &k, &v].map(|d| (arranged_as(&d.layout), d.dtype));
             let ins: SmallVec<[Data; 7]> =
-                [g.data(), q, k, v, result.get(c)?.data(), lse.data()].into_iter().chain(mask.clone()).collect();
+                [g.data(), q, k, v, result.get(c)?.data(), lse.clone()].into_iter().chain(mask.clone()).collect();
             let made = custom(KernelId::AttentionBackward(op), &ins, &specs)?;
             let made = made.ok_or_else(|| Error::runtime("a backend with attention has its derivative too"))?;
-            Ok(made.into_iter().map(Some).collect())
+            Ok(as_grads(made).collect())
         })
     })?;
     Ok(Some(out))

@@ -1,7 +1,7 @@
 //! Losses of scores for classes.
 
 use super::extremes::pick;
-use super::fused::{custom, through};
+use super::fused::{as_grads, custom, through};
 use super::loss::Reduction;
 use super::*;
 use crate::autograd::{grad_fn, is_recorded};
@@ -129,18 +129,20 @@ fn in_one_pass(
     let wide = x.dtype().compute();
     let loss = if kernel.reduction == LossReduction::None { Layout::contiguous(&shape) } else { Layout::contiguous(&[]) };
     let mut specs: SmallVec<[_; 3]> = SmallVec::new();
-    specs.extend([(loss, x.dtype()), (Layout::contiguous(&[1]), wide)]);
+    specs.push((loss, x.dtype()));
+    specs.push((Layout::contiguous(&[1]), wide));
     if kernel.of_scores {
         specs.push((Layout::contiguous(&[2, rows]), wide));
     }
-    let mut ins: SmallVec<[Data; 6]> = SmallVec::new();
-    ins.extend([x.data(), target.data()]);
-    ins.extend(weight.map(Tensor::data));
+    let mut ins: SmallVec<[Data; 3]> = SmallVec::new();
+    ins.push(x.data());
+    ins.push(target.data());
+    weight.into_iter().for_each(|w| ins.push(w.data()));
     let Some(outs) = custom(KernelId::ClassLoss(kernel), &ins, &specs)? else { return Ok(None) };
     let mut outs = outs.into_iter();
-    let loss = outs.next().expect("the loss");
-    let by_products: SmallVec<[Tensor; 2]> = outs.collect();
+    let loss = Tensor::from_data(outs.next().expect("the loss"));
     let loss = loss.with_grad([x], |s| {
+        let by_products: SmallVec<[Data; 2]> = outs.collect();
         let (sx, st, sw) = (s.input(x), s.input(target), weight.map(|w| s.input(w)));
         grad_fn(move |c, g| {
             let (x, target) = (sx.get(c)?, st.get(c)?);
@@ -156,11 +158,11 @@ fn in_one_pass(
             let g = contiguous(g)?;
             let mut ins: SmallVec<[Data; 6]> = SmallVec::new();
             ins.extend([&g, &x, &target].map(Tensor::data));
-            ins.extend(by_products.iter().chain(&weight).map(Tensor::data));
+            ins.extend(by_products.iter().cloned().chain(weight.map(|w| w.data())));
             let spec = (Layout::contiguous(&x.shape()), x.dtype());
             let made = custom(KernelId::ClassLossBackward(kernel), &ins, &[spec])?;
             let made = made.ok_or_else(|| Error::runtime("a backend with this loss has its derivative too"))?;
-            Ok(made.into_iter().map(Some).collect())
+            Ok(as_grads(made).collect())
         })
     })?;
     Ok(Some(loss))

@@ -6,18 +6,22 @@
 use super::*;
 use crate::autograd::engine::{GradOptions, grad};
 use crate::autograd::{Grads, enable_grad, grad_fn};
+use crate::storage::Made;
 use rushlight_kernels::backend::KernelId;
 
 /// Runs a kernel; `None` where the backend has none for these operands.
-pub(crate) fn custom(kernel: KernelId, ins: &[Data], outs: &[(Layout, DType)]) -> Result<Option<SmallVec<[Tensor; 2]>>> {
+pub(crate) fn custom(kernel: KernelId, ins: &[Data], outs: &[(Layout, DType)]) -> Result<Option<Made>> {
     let mut done = None;
     let made = storage::compute_many(outs, ins, |ins, outs| {
         done = backend().custom(kernel, ins, outs)?;
         Ok(())
     })?;
-    let mut results = SmallVec::new();
-    made.into_iter().for_each(|data| results.push(Tensor::from_data(data)));
-    Ok(done.map(|()| results))
+    Ok(done.map(|()| made))
+}
+
+/// Results of a kernel for gradients, as such.
+pub(crate) fn as_grads(made: Made) -> impl Iterator<Item = Option<Tensor>> {
+    made.into_iter().map(|data| Some(Tensor::from_data(data)))
 }
 
 /// The gradients of those `inputs` that are needed, by way of ops: `g` is the gradient of what `composed` makes of the inputs.

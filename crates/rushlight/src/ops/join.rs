@@ -1,7 +1,7 @@
 //! Joining tensors, and repeating or reordering their parts.
 
 use super::*;
-use crate::autograd::{grad_fn, record};
+use crate::autograd::{grad_fn, is_recorded, record};
 
 ops![
     cat,
@@ -37,10 +37,13 @@ pub fn cat(tensors: &[Tensor], dim: i64) -> Result<Tensor> {
     let (mut parts, dtype) = taken(tensors);
     let (d, shape) = cat_shape(&parts, dim)?;
     // What each has along `d`; `None` for a vector of no elements, which fits anywhere.
-    let sizes: Vec<Option<usize>> = parts.iter().map(|p| (!is_skipped(p)).then(|| p.layout.shape[d])).collect();
+    let sizes =
+        |parts: &[Data]| parts.iter().map(|p| (!is_skipped(p)).then(|| p.layout.shape[d])).collect::<Vec<Option<usize>>>();
+    let mut inputs = SmallVec::<[&Tensor; 8]>::new();
+    inputs.extend(tensors);
+    let sizes = if is_recorded(&inputs) { sizes(&parts) } else { Vec::new() };
     parts.retain(|p| !is_skipped(p));
     let y = Tensor::from_data(joined(&parts, d, &shape, dtype)?);
-    let inputs: Vec<&Tensor> = tensors.iter().collect();
     record(std::slice::from_ref(&y), &inputs, |_| {
         let d = d as i64;
         grad_fn(move |c, g| {
@@ -61,9 +64,9 @@ pub fn cat(tensors: &[Tensor], dim: i64) -> Result<Tensor> {
 }
 
 /// Snapshots of `tensors`, and the dtype that they have in common.
-fn taken(tensors: &[Tensor]) -> (Vec<Data>, DType) {
+fn taken(tensors: &[Tensor]) -> (SmallVec<[Data; 2]>, DType) {
     let mut promotion = promote::Promotion::default();
-    let mut parts = Vec::with_capacity(tensors.len());
+    let mut parts = SmallVec::with_capacity(tensors.len());
     for t in tensors {
         let data = t.data_ref();
         promotion.add(&data);

@@ -10,6 +10,9 @@ use rushlight_kernels::layout::{broadcast_shapes, contiguous_strides, copied};
 use rushlight_kernels::{Inst, Reg, Strides};
 use smallvec::SmallVec;
 
+/// Elements up to which an op may hold the locks of its operands instead of taking snapshots: no other thread has to wait long.
+pub(crate) const SMALL: usize = 1 << 14;
+
 /// The backend of the only device there is so far.
 pub(crate) fn backend() -> &'static dyn Backend {
     &Cpu
@@ -301,6 +304,26 @@ fn at_once(
     }?;
     drop((first, second));
     Some(data.map(Tensor::from_data))
+}
+
+/// `x = op(x, y)` in x's own memory, for an op that computes nothing else: what [`at_once`] is for results, for an in-place op without history.
+/// `None` for anything but the everyday case, and where a lock would have to be waited for.
+pub(crate) fn overwrite(op: BinOp, x: &Tensor, y: &Tensor) -> Option<Result<()>> {
+    let (mine, other) = (x.traits(), y.traits());
+    if mine.is_inference() || autograd::is_grad_enabled() && (mine.may_have_history() || other.may_have_history()) {
+        return None;
+    }
+    let (target, operand) = (x.try_data_ref()?, y.try_data_ref()?);
+    let (shape, dtype) = (&target.layout.shape, target.dtype);
+    let takes = dtype != DType::Bool && op.accepts(dtype) && op.result(dtype) == dtype && !op.divides(dtype);
+    if !takes || target.wrapped || !target.layout.is_contiguous() || storage::deferred::is_wanted(target.layout.numel()) {
+        return None;
+    }
+    let plain = operand.dtype == dtype && operand.layout.shape == *shape && !operand.wrapped && operand.layout.is_contiguous();
+    if !plain {
+        return None;
+    }
+    storage::write_at_once(&target, &operand, |out, [x, y]| backend().instruction(Inst::Bin(op, 0, 1), &[x, y], out))
 }
 
 /// `op(x)`; integers go to the default float where `op` takes only floats.

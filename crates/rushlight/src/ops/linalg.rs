@@ -81,6 +81,20 @@ fn times_vector(a: &Tensor, transposed: bool, v: &Tensor) -> Result<Tensor> {
     })
 }
 
+/// [`product`] without history, for two small matrices, without snapshots of them.
+fn times_at_once(a: &Tensor, b: &Tensor, alpha: Scalar) -> Option<Result<Tensor>> {
+    let (x, y) = (a.try_data_ref()?, b.try_data_ref()?);
+    if x.layout.rank() != 2 || y.layout.rank() != 2 || x.layout.numel().max(y.layout.numel()) > SMALL || x.dtype == DType::Bool {
+        return None;
+    }
+    let layout = Layout::contiguous(&[x.layout.shape[0], y.layout.shape[1]]);
+    let made = storage::compute_at_once(layout, x.dtype, [&x, &y], |[a, b], out| {
+        backend().matmul(a, b, None, alpha, Scalar::Int(0), out)
+    })?;
+    drop((x, y));
+    Some(made.map(Tensor::from_data))
+}
+
 /// [`product`] without history.
 fn times_data(a: &Data, b: &Data, alpha: Scalar, bias: Option<(&Tensor, Scalar)>) -> Result<Tensor> {
     let bias = bias.map(|(c, beta)| (c.data(), beta));
@@ -91,13 +105,13 @@ fn times_data(a: &Data, b: &Data, alpha: Scalar, bias: Option<(&Tensor, Scalar)>
 
 /// [`product`] with its derivative, for all ops of this kind. Transposed operands are views; each gradient is one product.
 pub(super) fn affine(a: &Tensor, b: &Tensor, alpha: Scalar, bias: Option<(&Tensor, Scalar)>) -> Result<Tensor> {
-    let y = times_data(&a.data(), &b.data(), alpha, bias)?;
+    let at_once = if bias.is_none() { times_at_once(a, b, alpha) } else { None };
+    let y = at_once.unwrap_or_else(|| times_data(&a.data(), &b.data(), alpha, bias))?;
     let mut inputs: SmallVec<[&Tensor; 3]> = SmallVec::from_slice(&[a, b]);
     bias.iter().for_each(|(c, _)| inputs.push(c));
-    let one_matrix = b.rank() == 2 && a.rank() > 2;
     autograd::record(std::slice::from_ref(&y), &inputs, |s| {
         let (sa, sb) = (s.needs(1).then(|| s.input(a)), s.needs(0).then(|| s.input(b)));
-        let beta = bias.map(|(_, beta)| beta);
+        let (beta, one_matrix) = (bias.map(|(_, beta)| beta), b.rank() == 2 && a.rank() > 2);
         grad_fn(move |c, g| {
             let ga = wanted(c, 0, &sb, |b| affine(g, &mt(&b)?, alpha, None))?;
             let gb = wanted(c, 1, &sa, |a| match one_matrix {

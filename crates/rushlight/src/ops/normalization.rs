@@ -5,7 +5,7 @@
 //! bias.
 
 use super::formula::{compute, derivative};
-use super::fused::{custom, through};
+use super::fused::{as_grads, custom, through};
 use super::*;
 use crate::autograd::{self, Grads, grad_fn, grad_fn_many, is_recorded, no_grad};
 use rushlight_kernels::backend::{ChannelNorm, KernelId, RowNorm};
@@ -118,7 +118,16 @@ struct Kernels {
     by_products: [usize; 2],
 }
 
-/// Normalises in one pass over memory: the result and the by-products; `None` where there is no kernel for the operands. `composed` is the same
+/// What a kernel gives: the result, and by-products without history.
+struct Normalised {
+    y: Tensor,
+    mean: Data,
+    rstd: Data,
+    /// The unbiased variance, of channels.
+    var: Option<Data>,
+}
+
+/// Normalises in one pass over memory; `None` where there is no kernel for the operands. `composed` is the same
 /// function of x, weight and bias as ops.
 fn in_one_pass(
     kernels: Kernels,
@@ -126,7 +135,7 @@ fn in_one_pass(
     given: &[&Tensor],
     affine: [Option<&Tensor>; 2],
     composed: impl Fn(&Tensor, Option<&Tensor>, Option<&Tensor>) -> Result<Tensor> + Send + Sync + 'static,
-) -> Result<Option<SmallVec<[Tensor; 2]>>> {
+) -> Result<Option<Normalised>> {
     let fits = |t: &&Tensor| t.dtype() == x.dtype();
     if !x.dtype().is_float() || x.numel() == 0 || !given.iter().chain(affine.iter().flatten()).all(fits) || is_recorded(given) {
         return Ok(None);
@@ -139,18 +148,22 @@ fn in_one_pass(
     let wide = x.dtype().compute();
     let mut specs: SmallVec<[_; 4]> = SmallVec::new();
     specs.push((Layout::contiguous(&x.shape()), x.dtype()));
-    specs.extend((0..count).map(|_| (Layout::contiguous(&[len]), wide)));
+    (0..count).for_each(|_| specs.push((Layout::contiguous(&[len]), wide)));
     let mut ins: SmallVec<[Data; 5]> = SmallVec::new();
     ins.push(x.data());
     for t in given {
         ins.push(contiguous(t)?.data());
     }
-    ins.extend(affine.iter().flatten().map(Tensor::data));
+    affine.iter().flatten().for_each(|t| ins.push(t.data()));
     let Some(outs) = custom(forward, &ins, &specs)? else { return Ok(None) };
-    let present: SmallVec<[&Tensor; 3]> = [x].into_iter().chain(affine.iter().flatten()).collect();
-    let statistics = [outs[1].clone(), outs[2].clone()];
-    autograd::record(&outs[..1], &present, |s| {
-        let sx = s.input(x);
+    let mut outs = outs.into_iter();
+    let mut next = || outs.next().expect("as many results as were asked for");
+    let (y, mean, rstd) = (Tensor::from_data(next()), next(), next());
+    let mut present = SmallVec::<[&Tensor; 3]>::new();
+    present.push(x);
+    present.extend(affine.iter().flatten());
+    autograd::record(std::slice::from_ref(&y), &present, |s| {
+        let (sx, mean, rstd) = (s.input(x), mean.clone(), rstd.clone());
         let vectors = affine.each_ref().map(|t| t.as_ref().map(|t| (s.input(t), t.shape())));
         grad_fn(move |c, g| {
             let x = sx.get(c)?;
@@ -169,7 +182,7 @@ fn in_one_pass(
                 return Ok(kept(all));
             }
             let mut ins: SmallVec<[Data; 5]> = SmallVec::new();
-            ins.extend([&contiguous(g)?, &x, &statistics[0], &statistics[1]].map(Tensor::data));
+            ins.extend([contiguous(g)?.data(), x.data(), mean.clone(), rstd.clone()]);
             ins.extend(w.take().map(|w| w.data()));
             // Where there is no weight or bias, its gradient is computed and dropped.
             let spec = |shape: &[usize]| (Layout::contiguous(shape), x.dtype());
@@ -181,10 +194,10 @@ fn in_one_pass(
             let vector = |i: usize| vectors[i].as_ref().map_or_else(|| spec(&[channels]), |(_, shape)| spec(shape));
             let made = custom(backward, &ins, &[spec(&x.shape()), vector(0), vector(1)])?;
             let made = made.ok_or_else(|| Error::runtime("a backend with this normalisation has its derivative too"))?;
-            Ok(kept(made.into_iter().map(Some).collect()))
+            Ok(kept(as_grads(made).collect()))
         })
     })?;
-    Ok(Some(outs))
+    Ok(Some(Normalised { y, mean, rstd, var: outs.next() }))
 }
 
 /// [`in_one_pass`] for rows.
@@ -194,15 +207,11 @@ fn rows_in_one_pass(
     weight: Option<&Tensor>,
     bias: Option<&Tensor>,
     composed: impl Fn(&Tensor, Option<&Tensor>, Option<&Tensor>) -> Result<Tensor> + Send + Sync + 'static,
-) -> Result<Option<SmallVec<[Tensor; 2]>>> {
+) -> Result<Option<Normalised>> {
     let norm = RowNorm { weight: weight.is_some(), bias: bias.is_some(), ..norm };
     let by_products = [2, x.numel() / norm.width.max(1)];
     let kernels = Kernels { forward: KernelId::RowNorm(norm), backward: KernelId::RowNormBackward(norm), by_products };
     in_one_pass(kernels, x, &[], [weight, bias], composed)
-}
-
-fn first(outs: SmallVec<[Tensor; 2]>) -> Tensor {
-    outs.into_iter().next().expect("the result comes first")
 }
 
 /// The dimensions that `normalized_shape` covers, after all checks that layer norm and RMS norm share.
@@ -254,7 +263,7 @@ pub fn layer_norm(
     let norm = RowNorm { width, groups: 1, inner: 1, centred: true, weight: false, bias: false, eps };
     let composed = move |x: &Tensor, w: Option<&Tensor>, b: Option<&Tensor>| scale_shift(&standardise(x, &over, eps)?.x, w, b);
     match rows_in_one_pass(norm, x, weight, bias, composed.clone())? {
-        Some(outs) => Ok(first(outs)),
+        Some(made) => Ok(made.y),
         None => composed(x, weight, bias),
     }
 }
@@ -282,7 +291,7 @@ pub fn rms_norm(x: &Tensor, normalized_shape: &[i64], weight: Option<&Tensor>, e
         to_dtype(&if let Some(w) = w { mul(&y, w)? } else { y }, x.dtype())
     };
     match rows_in_one_pass(norm, x, weight, None, composed.clone())? {
-        Some(outs) => Ok(first(outs)),
+        Some(made) => Ok(made.y),
         None => composed(x, weight, None),
     }
 }
@@ -325,7 +334,7 @@ pub fn group_norm(x: &Tensor, num_groups: i64, weight: Option<&Tensor>, bias: Op
         scale_shift(&y, per_channel(w, shape.len())?.as_ref(), per_channel(b, shape.len())?.as_ref())
     };
     match rows_in_one_pass(norm, x, weight, bias, composed)? {
-        Some(outs) => Ok(first(outs)),
+        Some(made) => Ok(made.y),
         None => composed(x, weight, bias),
     }
 }
@@ -382,7 +391,7 @@ fn by_running(
         move |x: &Tensor, w: Option<&Tensor>, b: Option<&Tensor>| composed_by_running(x, &mean, &var, w, b, eps)
     };
     match channels_in_one_pass(x, &[mean, var], weight, bias, eps, composed)? {
-        Some(outs) => Ok(first(outs)),
+        Some(made) => Ok(made.y),
         None => composed_by_running(x, mean, var, weight, bias, eps),
     }
 }
@@ -463,9 +472,10 @@ pub fn batch_norm(
         }
         follow(&pairs, momentum)
     };
-    if let Some(outs) = channels_in_one_pass(x, &[], weight, bias, eps, composed)? {
-        update(outs[1].clone(), &|| Ok(outs[3].clone()))?;
-        return Ok(first(outs));
+    if let Some(Normalised { y, mean, var, .. }) = channels_in_one_pass(x, &[], weight, bias, eps, composed)? {
+        let var = var.ok_or_else(|| Error::runtime("a backend that normalises channels gives their variances"))?;
+        update(Tensor::from_data(mean), &|| Ok(Tensor::from_data(var.clone())))?;
+        return Ok(y);
     }
     let y = standardise(x, &over, eps)?;
     let flat = |t: &Tensor| reshape(&t.detach(), &[channels as i64]);
@@ -481,7 +491,7 @@ fn channels_in_one_pass(
     bias: Option<&Tensor>,
     eps: f64,
     composed: impl Fn(&Tensor, Option<&Tensor>, Option<&Tensor>) -> Result<Tensor> + Send + Sync + 'static,
-) -> Result<Option<SmallVec<[Tensor; 2]>>> {
+) -> Result<Option<Normalised>> {
     let shape = x.shape();
     let norm = ChannelNorm {
         outer: shape[0],
@@ -561,9 +571,9 @@ pub fn instance_norm(
         }
         follow(&pairs, momentum)
     };
-    if let Some(outs) = rows_in_one_pass(norm, x, weight, bias, composed)? {
-        follow_batch(&outs[1], &outs[2])?;
-        return Ok(first(outs));
+    if let Some(Normalised { y, mean, rstd, .. }) = rows_in_one_pass(norm, x, weight, bias, composed)? {
+        follow_batch(&Tensor::from_data(mean), &Tensor::from_data(rstd))?;
+        return Ok(y);
     }
     let y = standardise(x, &over, eps)?;
     follow_batch(&y.mean, &y.rstd)?;

@@ -11,16 +11,25 @@ ops![sum, sum_dim, mean, mean_dim, prod, prod_dim, nansum, nanmean, logsumexp, c
 
 /// `op` over `dims` (sorted, distinct); the reduced dimensions stay with size one, or go.
 pub(crate) fn reduce(op: ReduceOp, x: &Tensor, dims: &[usize], keepdim: bool, out: DType) -> Result<Tensor> {
-    let data = x.data();
-    let mut shape = copied(&data.layout.shape);
+    reduced(op, x, dims, keepdim, out).map(Tensor::from_data)
+}
+
+fn reduced(op: ReduceOp, x: &Tensor, dims: &[usize], keepdim: bool, out: DType) -> Result<Data> {
+    let mut shape = x.shape();
     dims.iter().for_each(|&d| shape[d] = 1);
-    let mut y = storage::reduce(op, &data, dims, Layout::contiguous(&shape), out)?;
+    let layout = Layout::contiguous(&shape);
+    // A small one needs no snapshot.
+    let at_once = |x: &Data| storage::compute_at_once(layout.clone(), out, [x], |[x], y| backend().reduce(op, x, dims, y));
+    let mut y = match x.try_data_ref().filter(|_| x.numel() <= SMALL).and_then(|x| at_once(&x)) {
+        Some(y) => y?,
+        None => storage::reduce(op, &x.data(), dims, layout, out)?,
+    };
     if !keepdim {
         let mut kept = Dims::new();
         (0..shape.len()).filter(|d| !dims.contains(d)).for_each(|d| kept.push(shape[d]));
         y.layout = Layout::contiguous(&kept);
     }
-    Ok(Tensor::from_data(y))
+    Ok(y)
 }
 
 /// The dtype that a sum or product of `x` has: integers and bools add up in int64.
@@ -118,9 +127,16 @@ pub fn mean_dim(x: &Tensor, dim: Option<&[i64]>, keepdim: bool, dtype: Option<DT
         let _guard = no_grad();
         // The sum of many halves overflows long before their mean.
         let wide = to_dtype(x, to.compute())?;
-        to_dtype(&div(&reduce(ReduceOp::Sum, &wide, &over, keepdim, wide.dtype())?, &num(count as f64), None)?, to)?
+        let sum = reduce(ReduceOp::Sum, &wide, &over, keepdim, wide.dtype())?;
+        to_dtype(&divided(&sum, count)?, to)?
     };
-    mean.with_grad([x], |_| grad_fn(move |_, g| Ok([Some(spread(&div(g, &num(count as f64), None)?, &over, keepdim, &shape)?)])))
+    mean.with_grad([x], |_| grad_fn(move |_, g| Ok([Some(spread(&divided(g, count)?, &over, keepdim, &shape)?)])))
+}
+
+/// `x / count`.
+fn divided(x: &Tensor, count: usize) -> Result<Tensor> {
+    let n = Scalar::Float(count as f64);
+    arith::beside_number(BinOp::Div, x, n, false).unwrap_or_else(|| div(x, &num(n), None))
 }
 
 /// Returns the product of all elements; integers and bools multiply in int64.

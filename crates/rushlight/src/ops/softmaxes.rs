@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::autograd::{grad_fn, no_grad};
-use rushlight_kernels::backend::{KernelId, ReduceOp};
+use rushlight_kernels::backend::{KernelId, ReduceOp, View, ViewMut};
 
 ops![softmax, log_softmax, softmin];
 
@@ -10,12 +10,22 @@ const ONE: Scalar = Scalar::Int(1);
 
 /// Runs a row kernel, or `composed` (without history) where the backend has none.
 fn along(kernel: KernelId, ins: &[&Tensor], composed: impl FnOnce() -> Result<Tensor>) -> Result<Tensor> {
-    let data: SmallVec<[Data; 2]> = ins.iter().map(|t| t.data()).collect();
     let mut done = None;
-    let y = storage::compute(Layout::contiguous(&ins[0].shape()), ins[0].dtype(), &data, |ins, out| {
+    let mut run = |ins: &[View], out: &mut ViewMut| {
         done = backend().custom(kernel, ins, std::slice::from_mut(out))?;
         Ok(())
-    })?;
+    };
+    let (layout, dtype) = (Layout::contiguous(&ins[0].shape()), ins[0].dtype());
+    // A small one needs no snapshot.
+    let mut at_once = |x: &Data| storage::compute_at_once(layout.clone(), dtype, [x], |x, out| run(&x, out));
+    let small = if let [x] = ins { x.try_data_ref().filter(|_| x.numel() <= SMALL) } else { None };
+    let y = match small.and_then(|x| at_once(&x)) {
+        Some(y) => y?,
+        None => {
+            let data: SmallVec<[Data; 2]> = ins.iter().map(|t| t.data()).collect();
+            storage::compute(layout, dtype, &data, run)?
+        }
+    };
     if done.is_some() {
         return Ok(Tensor::from_data(y));
     }

@@ -369,21 +369,24 @@ pub(crate) fn write<R>(outs: &[Data], ins: &[Data], f: impl FnOnce(&mut [ViewMut
     result
 }
 
+/// What a kernel with several outputs has made.
+pub(crate) type Made = SmallVec<[Data; 4]>;
+
 /// Allocates outputs of the given layouts and dtypes, and runs `kernel` over them and views of `ins`.
 #[allow(unsafe_code)]
 pub(crate) fn compute_many(
     outs: &[(Layout, DType)],
     ins: &[Data],
     kernel: impl FnOnce(&[View], &mut [ViewMut]) -> Result<()>,
-) -> Result<SmallVec<[Data; 2]>> {
+) -> Result<Made> {
     let guards = Reads::lock(ins)?;
     let views = guards.views(ins)?;
-    let mut buffers = SmallVec::<[Buffer; 2]>::new();
+    let mut buffers = SmallVec::<[Buffer; 4]>::new();
     for (layout, dtype) in outs {
         buffers.push(alloc(layout, *dtype)?);
     }
     {
-        let mut out_views = SmallVec::<[ViewMut; 2]>::new();
+        let mut out_views = SmallVec::<[ViewMut; 4]>::new();
         for (b, (l, d)) in buffers.iter().zip(outs) {
             // SAFETY: the buffer is new, so this view is the only access; kernels write every element before anyone reads one.
             out_views.push(unsafe { ViewMut::new(b, l, *d)? });
@@ -422,8 +425,15 @@ pub(crate) fn pointwise(program: &Program, ins: &[Data], layout: &Layout) -> Res
     if deferred::is_wanted(layout.numel()) && deferred::put_off(program, ins, layout, &mut promised)? {
         return Ok(promised);
     }
-    let specs: SmallVec<[(Layout, DType); 2]> = program.outs.iter().map(|&r| (layout.clone(), program.dtype(r))).collect();
-    compute_many(&specs, ins, |ins, outs| crate::ops::backend().pointwise(program, ins, outs))
+    let mut made = SmallVec::new();
+    if let [r] = program.outs[..] {
+        let compute = |ins: &[View], out: &mut ViewMut| crate::ops::backend().pointwise(program, ins, std::slice::from_mut(out));
+        made.push(self::compute(layout.clone(), program.dtype(r), ins, compute)?);
+    } else {
+        let specs: SmallVec<[(Layout, DType); 4]> = program.outs.iter().map(|&r| (layout.clone(), program.dtype(r))).collect();
+        made.extend(compute_many(&specs, ins, |ins, outs| crate::ops::backend().pointwise(program, ins, outs))?);
+    }
+    Ok(made)
 }
 
 /// `alpha * a @ b (+ beta * bias)`, as the backend takes it: the operands have their batches in common, and the result's shape.
@@ -491,6 +501,30 @@ pub(crate) fn compute_at_once<const N: usize>(
     }
     let views = views.map(|made| made.expect("every operand has its view"));
     Some(fresh(layout, dtype, |out| kernel(views, out)))
+}
+
+/// [`write`] of an operand by a kernel that reads it and another one, without waiting: `None` where that cannot be, and where both lie in one
+/// storage.
+#[allow(unsafe_code)]
+#[inline]
+pub(crate) fn write_at_once(
+    out: &Data,
+    other: &Data,
+    kernel: impl FnOnce(&mut ViewMut, [View; 2]) -> Result<()>,
+) -> Option<Result<()>> {
+    if out.storage.is_marked(Storage::PENDING | Storage::READ) || Arc::ptr_eq(&out.storage, &other.storage) {
+        return None;
+    }
+    let read = at_hand(other)?;
+    let mut state = out.storage.state.try_write().ok()?;
+    let result = {
+        // SAFETY: locked for writing by this very call, which is the only one to read it, too.
+        let mut target = unsafe { ViewMut::new(&state.buffer, &out.layout, out.dtype) }.ok()?;
+        kernel(&mut target, [view(&state, out).ok()?, view(&read, other).ok()?])
+    };
+    state.last_write = Some((crate::op::current_op(), crate::op::current_site()));
+    out.storage.writes.fetch_add(1, Relaxed);
+    Some(result)
 }
 
 /// A new storage for a dense layout, filled by `fill`.

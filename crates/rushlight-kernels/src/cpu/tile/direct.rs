@@ -65,12 +65,21 @@ pub(super) fn instruction(inst: Inst, ins: &[View], out: &mut ViewMut) -> bool {
     }
     let o = start(&out.as_view());
     let (a, b) = (start(first), start(&ins[ins.len() - 1]));
-    if a == o || b == o {
-        return false;
-    }
     let (numel, size) = (out.numel(), d.size());
     let grain = plan::grain(cost + 2 * (ins.len() + 1));
-    if numel <= grain {
+    if a == o || b == o {
+        let bytes = numel * out.dtype.size();
+        if bytes > SMALL_SCRATCH {
+            return false;
+        }
+        let mut scratch = SmallScratch(MaybeUninit::uninit());
+        let aside = scratch.0.as_mut_ptr().cast::<u8>();
+        // SAFETY: as below, with the result in scratch of its size, from where it is copied when the operands have been read.
+        unsafe {
+            kernel(a, b, b, aside, numel);
+            o.copy_from_nonoverlapping(aside, bytes);
+        }
+    } else if numel <= grain {
         // SAFETY: contiguous views of the kernel's dtypes that hold as many elements; the output overlaps no input.
         unsafe { kernel(a, b, b, o, numel) }
     } else {
@@ -137,6 +146,13 @@ const SCRATCH: usize = 2 * SLOT;
 /// Scratch for the elements that operands and results have to be copied to.
 #[repr(C, align(64))]
 struct Scratch(MaybeUninit<[u8; SCRATCH]>);
+
+/// Bytes of a [`SmallScratch`]: little enough for it to cost nothing.
+const SMALL_SCRATCH: usize = 1024;
+
+/// Scratch for the whole result of a small op in place.
+#[repr(C, align(64))]
+struct SmallScratch(MaybeUninit<[u8; SMALL_SCRATCH]>);
 
 /// Where register `r` comes from, if no kernel has to run for it: numbers are converted here.
 #[inline]
