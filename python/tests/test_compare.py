@@ -12,6 +12,7 @@ if not BENCHES.exists():
 sys.path.append(str(BENCHES))
 
 from compare import options, page, registry, results, sides, timing, worker  # noqa: E402
+from compare.cases import overhead  # noqa: E402
 
 
 def row(case, threads=1, others=0.0, **ns):
@@ -81,6 +82,15 @@ def test_options_choose_by_group_and_pattern():
 @pytest.mark.parametrize("name", [n for n, c in registry.load().items() if c.group in ("overhead", "tiny", "data")])
 def test_case_runs(name):
     worker.Cases(rushlight).build(name, None)()
+
+
+def test_time_of_a_statement_is_that_of_one_run():
+    done = []
+    run = overhead.statement("done.append(done is not None)", {"done": done})
+    run()
+    assert done == [True] * overhead.TIMES
+    # A clock that goes on by a second whenever it is read.
+    assert worker.measure(run, True, iter(range(1000)).__next__) == 1 / overhead.TIMES
 
 
 def test_process_answers_and_survives_errors(monkeypatch):

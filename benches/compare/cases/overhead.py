@@ -1,88 +1,94 @@
 """What a call costs beside its arithmetic."""
 
+import timeit
+from itertools import repeat
+from time import perf_counter
+
 from compare.registry import Group
 
 overhead = Group("overhead")
 
-# By name: the library, two tensors of 4 elements, and one that requires a gradient, to a result.
-CALLS = {
-    "a + b": lambda torch, a, b, p: lambda: a + b,
-    "a + b, recorded": lambda torch, a, b, p: lambda: p + b,
-    "a * 2": lambda torch, a, b, p: lambda: a * 2,
-    "torch.add(a, b)": lambda torch, a, b, p: lambda: torch.add(a, b),
-    "a.exp()": lambda torch, a, b, p: lambda: a.exp(),
-    "a.relu()": lambda torch, a, b, p: lambda: a.relu(),
-    "a.sum()": lambda torch, a, b, p: lambda: a.sum(),
-    "a.sum(dim=0)": lambda torch, a, b, p: lambda: a.sum(dim=0),
-    "a.mean()": lambda torch, a, b, p: lambda: a.mean(),
-    "a.view(2, 2)": lambda torch, a, b, p: lambda: a.view(2, 2),
-    "a[1:]": lambda torch, a, b, p: lambda: a[1:],
-    "a[0]": lambda torch, a, b, p: lambda: a[0],
-    "a[0].item()": lambda torch, a, b, p: lambda: a[0].item(),
-    "a.shape": lambda torch, a, b, p: lambda: a.shape,
-    "a.detach()": lambda torch, a, b, p: lambda: a.detach(),
-    "a < b": lambda torch, a, b, p: lambda: a < b,
-    "torch.zeros(4)": lambda torch, a, b, p: lambda: torch.zeros(4),
-    "torch.empty(4)": lambda torch, a, b, p: lambda: torch.empty(4),
-    "torch.tensor([1.0, 2.0])": lambda torch, a, b, p: lambda: torch.tensor([1.0, 2.0]),
-    "torch.cat of 2": lambda torch, a, b, p: lambda: torch.cat([a, b]),
-    "torch.stack of 2": lambda torch, a, b, p: lambda: torch.stack([a, b]),
-    "(p * b).sum().backward()": lambda torch, a, b, p: lambda: (p * b).sum().backward(),
-    "no_grad block": lambda torch, a, b, p: lambda: enter(torch.no_grad()),
-}
+# How often a call of a case runs its statement.
+TIMES = 64
 
 
-def enter(block):
-    with block:
-        pass
+def statement(text, names):
+    """A callable that runs a statement in a loop, as `timeit` does: to call a function for each would take as long as some of them."""
+    timer = timeit.Timer(text, setup=f"{', '.join(names)}, = names", globals={"names": tuple(names.values())})
+
+    def run():
+        timer.inner(repeat(None, TIMES), perf_counter)
+
+    run.times = TIMES
+    return run
+
+
+# With two tensors of 4 elements, and one that requires a gradient.
+CALLS = (
+    "a + b",
+    "p + b",
+    "a * 2",
+    "a *= b",
+    "torch.add(a, b)",
+    "a.exp()",
+    "a.relu()",
+    "a.sum()",
+    "a.sum(dim=0)",
+    "a.mean()",
+    "a.view(2, 2)",
+    "a[1:]",
+    "a[0]",
+    "a[0].item()",
+    "a.shape",
+    "a.detach()",
+    "a < b",
+    "torch.zeros(4)",
+    "torch.empty(4)",
+    "torch.tensor([1.0, 2.0])",
+    "torch.cat([a, b])",
+    "torch.stack([a, b])",
+    "(p * b).sum().backward()",
+    "with torch.no_grad(): pass",
+)
 
 
 @overhead.case("{0}", *CALLS)
-def call(torch, name):
-    return CALLS[name](torch, torch.randn(4), torch.randn(4), torch.randn(4, requires_grad=True))
-
-
-@overhead.case("a *= b")
-def in_place(torch):
-    a, b = torch.randn(4), torch.ones(4)
-    return lambda: a.mul_(b)
+def call(torch, text):
+    a, b, p = torch.randn(4), torch.ones(4), torch.randn(4, requires_grad=True)
+    return statement(text, {"torch": torch, "a": a, "b": b, "p": p})
 
 
 @overhead.case("s.item()")
 def item(torch):
-    s = torch.tensor(1.5)
-    return lambda: s.item()
+    return statement("s.item()", {"s": torch.tensor(1.5)})
 
 
 @overhead.case("matmul 4x4")
 def matmul(torch):
-    a, b = torch.randn(4, 4), torch.randn(4, 4)
-    return lambda: a @ b
+    return statement("a @ b", {"a": torch.randn(4, 4), "b": torch.randn(4, 4)})
 
 
 @overhead.case("Linear(8, 8)")
 def linear(torch):
-    layer, x = torch.nn.Linear(8, 8), torch.randn(2, 8)
-    return lambda: layer(x)
+    return statement("layer(x)", {"layer": torch.nn.Linear(8, 8), "x": torch.randn(2, 8)})
 
 
 @overhead.case("call of an nn.Module that returns its input")
 def module(torch):
-    layer, x = torch.nn.Identity(), torch.randn(2, 8)
-    return lambda: layer(x)
+    return statement("layer(x)", {"layer": torch.nn.Identity(), "x": torch.randn(2, 8)})
 
 
 ROWS = {
-    "softmax 4x8": lambda F, x, y: F.softmax(x, dim=1),
-    "layer_norm 4x8": lambda F, x, y: F.layer_norm(x, (8,)),
-    "cross_entropy 4x8": lambda F, x, y: F.cross_entropy(x, y),
+    "softmax 4x8": "F.softmax(x, dim=1)",
+    "layer_norm 4x8": "F.layer_norm(x, (8,))",
+    "cross_entropy 4x8": "F.cross_entropy(x, y)",
 }
 
 
 @overhead.case("{0}", *ROWS)
 def rows(torch, name):
-    x, y, apply = torch.randn(4, 8), torch.randint(0, 8, (4,)), ROWS[name]
-    return lambda: apply(torch.nn.functional, x, y)
+    x, y = torch.randn(4, 8), torch.randint(0, 8, (4,))
+    return statement(ROWS[name], {"F": torch.nn.functional, "x": x, "y": y})
 
 
 @overhead.case("300-op chain, fwd+bwd")
