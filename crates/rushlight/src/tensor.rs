@@ -41,10 +41,12 @@ impl Drop for Inner {
 /// What ops ask first about a tensor's data, to be read without the lock: taking and giving back a lock costs more than a small op's other checks.
 pub(crate) struct Facts {
     numel: AtomicUsize,
+    rank: AtomicUsize,
     /// How often it was pointed at other data.
     changes: AtomicU32,
     dtype: AtomicU8,
     wrapped: AtomicBool,
+    contiguous: AtomicBool,
 }
 
 impl Facts {
@@ -52,13 +54,17 @@ impl Facts {
     fn of(data: &Data) -> Facts {
         Facts {
             numel: AtomicUsize::new(data.layout.numel()),
+            rank: AtomicUsize::new(data.layout.rank()),
             changes: AtomicU32::new(0),
             dtype: AtomicU8::new(data.dtype as u8),
             wrapped: AtomicBool::new(data.wrapped),
+            contiguous: AtomicBool::new(data.layout.is_contiguous()),
         }
     }
     fn follow(&self, data: &Data) {
         self.numel.store(data.layout.numel(), Relaxed);
+        self.rank.store(data.layout.rank(), Relaxed);
+        self.contiguous.store(data.layout.is_contiguous(), Relaxed);
         self.dtype.store(data.dtype as u8, Relaxed);
         self.wrapped.store(data.wrapped, Relaxed);
         self.changes.fetch_add(1, Release);
@@ -277,8 +283,9 @@ impl Tensor {
         self.0.facts.changes.load(Acquire)
     }
     /// Number of dimensions (PyTorch's `ndim`).
+    #[inline]
     pub fn rank(&self) -> usize {
-        self.data_ref().layout.rank()
+        self.0.facts.rank.load(Relaxed)
     }
     /// Number of elements.
     #[inline]
@@ -291,8 +298,9 @@ impl Tensor {
         DType::ALL[self.0.facts.dtype.load(Relaxed) as usize]
     }
     /// Whether the elements lie row-major without gaps.
+    #[inline]
     pub fn is_contiguous(&self) -> bool {
-        self.data_ref().layout.is_contiguous()
+        self.0.facts.contiguous.load(Relaxed)
     }
     /// The memory it shares with its views.
     pub fn storage(&self) -> Arc<Storage> {

@@ -98,7 +98,8 @@ impl Auto {
                 | bit(self.view.is_some(), Traits::VIEW)
                 | bit(self.inference, Traits::INFERENCE)
                 | bit(self.copy_on_save, Traits::COPY_ON_SAVE)
-                | bit(!self.hooks.is_empty(), Traits::HOOKS),
+                | bit(!self.hooks.is_empty(), Traits::HOOKS)
+                | bit(self.relaid != 0, Traits::RELAID),
         )
     }
 }
@@ -113,6 +114,7 @@ impl Traits {
     const INFERENCE: u8 = 4;
     const COPY_ON_SAVE: u8 = 8;
     const HOOKS: u8 = 16;
+    const RELAID: u8 = 32;
 
     /// Whether it requires a gradient by itself: a view may do so through its base.
     #[inline]
@@ -135,6 +137,11 @@ impl Traits {
     #[inline]
     pub(crate) fn is_copied_on_save(self) -> bool {
         self.0 & Traits::COPY_ON_SAVE != 0
+    }
+    /// Whether its shape or strides were ever changed in place.
+    #[inline]
+    pub(crate) fn is_relaid(self) -> bool {
+        self.0 & Traits::RELAID != 0
     }
     #[inline]
     pub(crate) fn has_hooks(self) -> bool {

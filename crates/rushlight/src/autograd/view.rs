@@ -5,6 +5,7 @@
 
 use super::node::BackwardFn;
 use super::{Auto, Save, enable_grad, is_grad_enabled, mode};
+use crate::storage::Data;
 use crate::{Error, Layout, Result, Tensor};
 use std::sync::Arc;
 
@@ -53,7 +54,17 @@ pub(crate) fn view_of(
     f: impl FnOnce(&Save) -> BackwardFn,
 ) -> Result<Tensor> {
     let data = x.data_ref().with_layout(layout);
-    let view = view_link(x, data.storage.stamp(), ViewKind::Single, || Arc::new(replay));
+    view_from(x, data, || Arc::new(replay), f)
+}
+
+/// [`view_of`] with the data that the view will have: x's under another layout, for who had to look at x's anyway.
+pub(crate) fn view_from(
+    x: &Tensor,
+    data: Data,
+    replay: impl FnOnce() -> Replay,
+    f: impl FnOnce(&Save) -> BackwardFn,
+) -> Result<Tensor> {
+    let view = view_link(x, data.storage.stamp(), ViewKind::Single, replay);
     Tensor::from_parts(data, Auto { view, ..Auto::new() }).with_grad([x], f)
 }
 
@@ -70,6 +81,9 @@ fn view_link(x: &Tensor, seen: (u64, u32), kind: ViewKind, replay: impl FnOnce()
         return None;
     }
     let kind = if is_grad_enabled() { kind } else { ViewKind::NoGrad };
+    if !x.traits().is_view() && !x.traits().is_relaid() {
+        return Some(ViewOf { base: x.clone(), replay: replay(), seen, kind, relaid: 0 });
+    }
     let auto = x.auto();
     Some(match &auto.view {
         None => ViewOf { base: x.clone(), replay: replay(), seen, kind, relaid: auto.relaid },

@@ -125,7 +125,7 @@ fn in_one_pass(
     if !fits || weight.is_some_and(|w| w.dtype() != x.dtype() || is_recorded(&[w])) {
         return Ok(None);
     }
-    let target = &to_dtype(target, DType::I64)?;
+    let target = &*in_dtype(target, DType::I64)?;
     let wide = x.dtype().compute();
     let loss = if kernel.reduction == LossReduction::None { Layout::contiguous(&shape) } else { Layout::contiguous(&[]) };
     let mut specs: SmallVec<[_; 3]> = SmallVec::new();

@@ -1,6 +1,7 @@
 //! Conversions and copies: dtype, layout, memory.
 
 use super::*;
+use std::borrow::Cow;
 use crate::autograd::grad_fn;
 
 ops![to_dtype, contiguous, copy];
@@ -11,7 +12,7 @@ ops![to_dtype, contiguous, copy];
 /// Source: <https://docs.pytorch.org/docs/stable/generated/torch.Tensor.to.html>
 #[op("(input, dtype)", name = "to", rust = "to", any, samples = ["T(3, 4), float64", "T(), float32", "T(0, 2), float64"])]
 pub fn to_dtype(x: &Tensor, dtype: DType) -> Result<Tensor> {
-    if x.dtype() == dtype && !x.data_ref().wrapped {
+    if x.dtype() == dtype && !x.is_wrapped_number() {
         return Ok(x.clone());
     }
     let mut data = x.data();
@@ -28,7 +29,17 @@ pub fn to_dtype(x: &Tensor, dtype: DType) -> Result<Tensor> {
 /// Source: <https://docs.pytorch.org/docs/stable/generated/torch.Tensor.contiguous.html>
 #[op("(input)", any, samples = ["T(3, 4)", "T()", "T(0, 2)"])]
 pub fn contiguous(x: &Tensor) -> Result<Tensor> {
-    if x.is_contiguous() { Ok(x.clone()) } else { copy_contiguous(x) }
+    in_rows(x).map(Cow::into_owned)
+}
+
+/// [`contiguous()`] without another handle where there is nothing to copy.
+pub(crate) fn in_rows(x: &Tensor) -> Result<Cow<'_, Tensor>> {
+    if x.is_contiguous() { Ok(Cow::Borrowed(x)) } else { copy_contiguous(x).map(Cow::Owned) }
+}
+
+/// [`to_dtype`] without another handle where there is nothing to convert.
+pub(crate) fn in_dtype(x: &Tensor, dtype: DType) -> Result<Cow<'_, Tensor>> {
+    if x.dtype() == dtype && !x.is_wrapped_number() { Ok(Cow::Borrowed(x)) } else { to_dtype(x, dtype).map(Cow::Owned) }
 }
 
 /// Returns a copy of `input` with memory of its own (`clone` in Python; in Rust `Clone` is the cheap copy of the handle).

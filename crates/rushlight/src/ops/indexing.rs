@@ -115,8 +115,8 @@ macro_rules! i {
     ($($index:expr),* $(,)?) => { [$($crate::Index::from($index)),*] };
 }
 
-/// The view that the basic entries of `index` cut from `x`, and the places in it that masks and index tensors name, if there are any.
-fn locate(x: &Tensor, index: &[Index]) -> Result<(Tensor, Option<Spots>)> {
+/// The view that the basic entries of `index` cut from `x`, if they cut anything, and the places in it that masks and index tensors name, if there are any.
+fn locate(x: &Tensor, index: &[Index]) -> Result<(Option<Tensor>, Option<Spots>)> {
     let rank = x.rank();
     let taken: usize = index.iter().map(Index::takes).sum();
     if taken > rank {
@@ -130,36 +130,36 @@ fn locate(x: &Tensor, index: &[Index]) -> Result<(Tensor, Option<Spots>)> {
     if index.iter().filter(|i| matches!(i, Index::Ellipsis)).count() > 1 {
         return Err(Error::index("an index can only have a single ellipsis ('...')"));
     }
-    let mut view = x.clone();
+    let mut cut: Option<Tensor> = None;
     let mut at = 0;
     let mut places: Vec<(usize, Tensor)> = Vec::new();
     for entry in index {
-        let d = at as i64;
+        let (view, d) = (cut.as_ref().unwrap_or(x), at as i64);
         match entry {
-            Index::Int(i) => view = select_at(&view, at, *i)?,
+            Index::Int(i) => cut = Some(select_at(view, at, *i)?),
             Index::Slice { step, .. } if *step <= 0 => return Err(Error::value("step must be greater than zero")),
             Index::Slice { start: None, end: None, step: 1 } => at += 1,
             Index::Slice { start, end, step } => {
-                view = slice(&view, d, *start, *end, *step)?;
+                cut = Some(slice(view, d, *start, *end, *step)?);
                 at += 1;
             }
             Index::Ellipsis => at += rank - taken,
             Index::NewAxis => {
-                view = unsqueeze(&view, d)?;
+                cut = Some(unsqueeze(view, d)?);
                 at += 1;
             }
             Index::Bool(b) => {
-                view = unsqueeze(&view, d)?;
+                cut = Some(unsqueeze(view, d)?);
                 places.push((at, if *b { Tensor::from_vec(vec![0i64], 1) } else { Tensor::from_vec(Vec::<i64>::new(), 0) }));
                 at += 1;
             }
             Index::Tensor(t) if t.rank() == 0 && is_mask(t) => {
-                view = unsqueeze(&view, d)?;
+                cut = Some(unsqueeze(view, d)?);
                 places.push((at, nonzero_numbers(t)?));
                 at += 1;
             }
             Index::Tensor(t) if is_mask(t) => {
-                places.extend(mask_places(&view, at, t)?);
+                places.extend(mask_places(view, at, t)?);
                 at += t.rank();
             }
             Index::Tensor(t) if !matches!(t.dtype(), DType::I64 | DType::I32) => {
@@ -168,22 +168,22 @@ fn locate(x: &Tensor, index: &[Index]) -> Result<(Tensor, Option<Spots>)> {
                     t.dtype()
                 )));
             }
-            Index::Tensor(t) if t.rank() == 0 => view = select_at(&view, at, t.try_item::<i64>()?)?,
+            Index::Tensor(t) if t.rank() == 0 => cut = Some(select_at(view, at, t.try_item::<i64>()?)?),
             Index::Tensor(t) => {
                 places.push((at, t.clone()));
                 at += 1;
             }
         }
     }
-    Ok((view, spots(places)?))
+    Ok((cut, spots(places)?))
 }
 
 fn select_at(x: &Tensor, d: usize, i: i64) -> Result<Tensor> {
-    let size = x.shape()[d];
-    if i < -(size as i64) || i >= size as i64 {
-        return Err(rushlight_kernels::backend::index_error(i, d, size));
-    }
-    select(x, d as i64, i)
+    select(x, d as i64, i).map_err(|e| {
+        let size = x.shape()[d];
+        let is_within = (-(size as i64)..size as i64).contains(&i);
+        if is_within { e } else { rushlight_kernels::backend::index_error(i, d, size) }
+    })
 }
 
 /// The positions of a mask's true elements, one list per dimension that it stands for.
@@ -314,11 +314,10 @@ pub fn index(x: &Tensor, index: &[Index]) -> Result<Tensor> {
     match spots {
         Some(spots) => {
             let _call = crate::op::enter("index", Location::caller());
-            take_at(&view, &spots)
+            take_at(view.as_ref().unwrap_or(x), &spots)
         }
         // A tensor of its own even where every entry is a full slice.
-        None if view.is_same(x) => permute_to(x, &(0..x.rank()).collect::<Dims>()),
-        None => Ok(view),
+        None => view.map_or_else(|| permute_to(x, &(0..x.rank()).collect::<Dims>()), Ok),
     }
 }
 
@@ -337,14 +336,15 @@ pub fn index_set_(x: &Tensor, index: &[Index], value: &Tensor, accumulate: bool)
         return inplace::apply("index_put_", x, |x| masked_fill(x, &mask, &value));
     }
     let (view, spots) = locate(x, index)?;
+    let view = view.as_ref().unwrap_or(x);
     match spots {
         None => {
             let value = without_leading_ones(value, view.rank())?;
-            if accumulate { add_(&view, &value, Scalar::Int(1)) } else { copy_from(&view, &value).map(|_| ()) }
+            if accumulate { add_(view, &value, Scalar::Int(1)) } else { copy_from(view, &value).map(|_| ()) }
         }
         Some(spots) => {
-            let value = fitting(&view, &spots, value)?;
-            inplace::apply("index_put_", &view, |v| put_at(v, "index_put_", &spots, &value, accumulate))
+            let value = fitting(view, &spots, value)?;
+            inplace::apply("index_put_", view, |v| put_at(v, "index_put_", &spots, &value, accumulate))
         }
     }
 }

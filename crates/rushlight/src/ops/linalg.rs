@@ -81,10 +81,13 @@ fn times_vector(a: &Tensor, transposed: bool, v: &Tensor) -> Result<Tensor> {
     })
 }
 
-/// [`product`] without history, for two small matrices, without snapshots of them.
+/// [`product`] without history, for two small matrices that fit, without snapshots of them.
 fn times_at_once(a: &Tensor, b: &Tensor, alpha: Scalar) -> Option<Result<Tensor>> {
+    if a.rank() != 2 || b.rank() != 2 || a.numel().max(b.numel()) > SMALL {
+        return None;
+    }
     let (x, y) = (a.try_data_ref()?, b.try_data_ref()?);
-    if x.layout.rank() != 2 || y.layout.rank() != 2 || x.layout.numel().max(y.layout.numel()) > SMALL || x.dtype == DType::Bool {
+    if x.dtype != y.dtype || x.dtype == DType::Bool || x.layout.shape[1] != y.layout.shape[0] {
         return None;
     }
     let layout = Layout::contiguous(&[x.layout.shape[0], y.layout.shape[1]]);
@@ -107,6 +110,11 @@ fn times_data(a: &Data, b: &Data, alpha: Scalar, bias: Option<(&Tensor, Scalar)>
 pub(super) fn affine(a: &Tensor, b: &Tensor, alpha: Scalar, bias: Option<(&Tensor, Scalar)>) -> Result<Tensor> {
     let at_once = if bias.is_none() { times_at_once(a, b, alpha) } else { None };
     let y = at_once.unwrap_or_else(|| times_data(&a.data(), &b.data(), alpha, bias))?;
+    with_history(y, a, b, alpha, bias)
+}
+
+/// The derivative of `y`, which is the product of these.
+fn with_history(y: Tensor, a: &Tensor, b: &Tensor, alpha: Scalar, bias: Option<(&Tensor, Scalar)>) -> Result<Tensor> {
     let mut inputs: SmallVec<[&Tensor; 3]> = SmallVec::from_slice(&[a, b]);
     bias.iter().for_each(|(c, _)| inputs.push(c));
     autograd::record(std::slice::from_ref(&y), &inputs, |s| {
@@ -239,6 +247,9 @@ pub(super) fn check_bmm(a: &Tensor, b: &Tensor) -> Result<()> {
         ("T(2, 3, 4), T(3, 4, 2)", "The size of tensor a (2) must match the size of tensor b (3) at non-singleton dimension 0"),
         ("T(2, 3), T(3, 2, dtype=float64)", "expected m1 and m2 to have the same dtype, but got: float != double")])]
 pub fn matmul(x: &Tensor, y: &Tensor) -> Result<Tensor> {
+    if let Some(product) = times_at_once(x, y, ONE) {
+        return with_history(product?, x, y, ONE, None);
+    }
     let (a, b) = (x.shape(), y.shape());
     match (a.len(), b.len()) {
         (0, r) | (r, 0) => Err(Error::runtime(format!(

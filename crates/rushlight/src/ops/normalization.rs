@@ -140,31 +140,33 @@ fn in_one_pass(
     if !x.dtype().is_float() || x.numel() == 0 || !given.iter().chain(affine.iter().flatten()).all(fits) || is_recorded(given) {
         return Ok(None);
     }
-    let x = &contiguous(x)?;
-    let affine: [Option<Tensor>; 2] = match affine.map(|t| t.map(contiguous).transpose()) {
+    let x = &*in_rows(x)?;
+    let affine = match affine.map(|t| t.map(in_rows).transpose()) {
         [w, b] => [w?, b?],
     };
+    let affine = affine.each_ref().map(Option::as_deref);
     let Kernels { forward, backward, by_products: [count, len] } = kernels;
     let wide = x.dtype().compute();
     let mut specs: SmallVec<[_; 4]> = SmallVec::new();
-    specs.push((Layout::contiguous(&x.shape()), x.dtype()));
+    let data = x.data();
+    specs.push((Layout::contiguous(&data.layout.shape), data.dtype));
     (0..count).for_each(|_| specs.push((Layout::contiguous(&[len]), wide)));
     let mut ins: SmallVec<[Data; 5]> = SmallVec::new();
-    ins.push(x.data());
+    ins.push(data);
     for t in given {
-        ins.push(contiguous(t)?.data());
+        ins.push(in_rows(t)?.data());
     }
-    affine.iter().flatten().for_each(|t| ins.push(t.data()));
+    affine.into_iter().flatten().for_each(|t| ins.push(t.data()));
     let Some(outs) = custom(forward, &ins, &specs)? else { return Ok(None) };
     let mut outs = outs.into_iter();
     let mut next = || outs.next().expect("as many results as were asked for");
     let (y, mean, rstd) = (Tensor::from_data(next()), next(), next());
     let mut present = SmallVec::<[&Tensor; 3]>::new();
     present.push(x);
-    present.extend(affine.iter().flatten());
+    affine.into_iter().flatten().for_each(|t| present.push(t));
     autograd::record(std::slice::from_ref(&y), &present, |s| {
         let (sx, mean, rstd) = (s.input(x), mean.clone(), rstd.clone());
-        let vectors = affine.each_ref().map(|t| t.as_ref().map(|t| (s.input(t), t.shape())));
+        let vectors = affine.map(|t| t.map(|t| (s.input(t), t.shape())));
         grad_fn(move |c, g| {
             let x = sx.get(c)?;
             let mut w = vectors[0].as_ref().map(|(t, _)| t.get(c)).transpose()?;
@@ -259,7 +261,7 @@ pub fn layer_norm(
     eps: f64,
 ) -> Result<Tensor> {
     let over = covered(x, normalized_shape, weight, bias)?;
-    let width = over.iter().map(|&d| x.shape()[d]).product();
+    let width = normalized_shape.iter().map(|&n| n as usize).product();
     let norm = RowNorm { width, groups: 1, inner: 1, centred: true, weight: false, bias: false, eps };
     let composed = move |x: &Tensor, w: Option<&Tensor>, b: Option<&Tensor>| scale_shift(&standardise(x, &over, eps)?.x, w, b);
     match rows_in_one_pass(norm, x, weight, bias, composed.clone())? {
@@ -282,7 +284,7 @@ pub fn rms_norm(x: &Tensor, normalized_shape: &[i64], weight: Option<&Tensor>, e
         return Err(unsupported(x.dtype()));
     }
     let eps = eps.unwrap_or(if x.dtype() == DType::F64 { f64::EPSILON } else { f32::EPSILON as f64 });
-    let width = over.iter().map(|&d| x.shape()[d]).product();
+    let width = normalized_shape.iter().map(|&n| n as usize).product();
     let norm = RowNorm { width, groups: 1, inner: 1, centred: false, weight: false, bias: false, eps };
     let composed = move |x: &Tensor, w: Option<&Tensor>, _: Option<&Tensor>| {
         let wide = to_dtype(x, x.dtype().compute())?;

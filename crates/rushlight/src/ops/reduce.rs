@@ -15,17 +15,25 @@ pub(crate) fn reduce(op: ReduceOp, x: &Tensor, dims: &[usize], keepdim: bool, ou
 }
 
 fn reduced(op: ReduceOp, x: &Tensor, dims: &[usize], keepdim: bool, out: DType) -> Result<Data> {
-    let mut shape = x.shape();
-    dims.iter().for_each(|&d| shape[d] = 1);
-    let layout = Layout::contiguous(&shape);
-    // A small one needs no snapshot.
-    let at_once = |x: &Data| storage::compute_at_once(layout.clone(), out, [x], |[x], y| backend().reduce(op, x, dims, y));
-    let mut y = match x.try_data_ref().filter(|_| x.numel() <= SMALL).and_then(|x| at_once(&x)) {
-        Some(y) => y?,
-        None => storage::reduce(op, &x.data(), dims, layout, out)?,
+    // With the reduced dimensions of size one, as the kernel wants it.
+    let whole = |x: &Data| {
+        let mut shape = copied(&x.layout.shape);
+        dims.iter().for_each(|&d| shape[d] = 1);
+        Layout::contiguous(&shape)
     };
-    if !keepdim {
+    // A small one needs no snapshot.
+    let at_once = |x: &Data| storage::compute_at_once(whole(x), out, [x], |[x], y| backend().reduce(op, x, dims, y));
+    let small = if x.numel() <= SMALL { x.try_data_ref() } else { None };
+    let mut y = match small.and_then(|x| at_once(&x)) {
+        Some(y) => y?,
+        None => {
+            let data = x.data();
+            storage::reduce(op, &data, dims, whole(&data), out)?
+        }
+    };
+    if !keepdim && !dims.is_empty() {
         let mut kept = Dims::new();
+        let shape = &y.layout.shape;
         (0..shape.len()).filter(|d| !dims.contains(d)).for_each(|d| kept.push(shape[d]));
         y.layout = Layout::contiguous(&kept);
     }
@@ -87,10 +95,11 @@ pub fn sum(x: &Tensor, dtype: Option<DType>) -> Result<Tensor> {
         ("T(3, 2), [0, 0]", "dim 0 appears multiple times in the list of dims")])]
 pub fn sum_dim(x: &Tensor, dim: Option<&[i64]>, keepdim: bool, dtype: Option<DType>) -> Result<Tensor> {
     let over = dims(dim, x.rank())?;
-    let x = &to_dtype(x, sum_dtype(x, dtype))?;
-    let shape = x.shape();
-    reduce(ReduceOp::Sum, x, &over, keepdim, x.dtype())?
-        .with_grad([x], |_| grad_fn(move |_, g| Ok([Some(spread(g, &over, keepdim, &shape)?)])))
+    let x = &*in_dtype(x, sum_dtype(x, dtype))?;
+    reduce(ReduceOp::Sum, x, &over, keepdim, x.dtype())?.with_grad([x], |_| {
+        let shape = x.shape();
+        grad_fn(move |_, g| Ok([Some(spread(g, &over, keepdim, &shape)?)]))
+    })
 }
 
 /// Returns the mean of all elements. Only floats have one; `dtype` converts first. Half precision adds up in float32.
@@ -120,17 +129,19 @@ pub fn mean_dim(x: &Tensor, dim: Option<&[i64]>, keepdim: bool, dtype: Option<DT
         )));
     }
     let over = dims(dim, x.rank())?;
-    let x = &to_dtype(x, to)?;
-    let shape = x.shape();
-    let count = over.iter().map(|&d| shape[d]).product::<usize>();
+    let x = &*in_dtype(x, to)?;
+    let count = if over.len() == x.rank() { x.numel() } else { over.iter().map(|&d| x.size(d as i64)).product() };
     let mean = {
         let _guard = no_grad();
         // The sum of many halves overflows long before their mean.
-        let wide = to_dtype(x, to.compute())?;
-        let sum = reduce(ReduceOp::Sum, &wide, &over, keepdim, wide.dtype())?;
+        let wide = &*in_dtype(x, to.compute())?;
+        let sum = reduce(ReduceOp::Sum, wide, &over, keepdim, wide.dtype())?;
         to_dtype(&divided(&sum, count)?, to)?
     };
-    mean.with_grad([x], |_| grad_fn(move |_, g| Ok([Some(spread(&divided(g, count)?, &over, keepdim, &shape)?)])))
+    mean.with_grad([x], |_| {
+        let shape = x.shape();
+        grad_fn(move |_, g| Ok([Some(spread(&divided(g, count)?, &over, keepdim, &shape)?)]))
+    })
 }
 
 /// `x / count`.

@@ -1,8 +1,8 @@
 //! Views of a part of a tensor. All of them are cut by [`cut`], whose derivative puts the gradient back into zeros.
 
 use super::*;
-use crate::autograd::view::{Replay, ViewKind, link};
-use crate::autograd::{grad_fn, grad_fn_many, inplace, record};
+use crate::autograd::view::{Replay, ViewKind, link, view_from};
+use crate::autograd::{grad_fn, grad_fn_many, inplace, is_recorded, record};
 use std::sync::Arc;
 
 ops![
@@ -21,19 +21,21 @@ ops![
     diagonal_scatter
 ];
 
-/// The view of `x` under `layout`, which `view` cuts from any tensor of x's shape. No two indices of it may share an element.
+/// The view of `x` that has `data`, and which `view` cuts from any tensor of x's shape. No two indices of it may share an element.
 pub(crate) fn cut(
     x: &Tensor,
-    layout: Layout,
+    data: Data,
     view: impl Fn(&Tensor) -> Result<Tensor> + Send + Sync + 'static,
 ) -> Result<Tensor> {
+    if !is_recorded(&[x]) {
+        return view_from(x, data, || Arc::new(view), |_| unreachable!("it is not recorded"));
+    }
     let view: Replay = Arc::new(view);
-    let y = Tensor::from_data(x.data_ref().with_layout(layout)).with_grad([x], |_| {
-        let (shape, view) = (x.shape(), view.clone());
+    let again = view.clone();
+    view_from(x, data, || again, |_| {
+        let shape = x.shape();
         grad_fn(move |_, g| Ok([Some(embed(g, &shape, view.clone())?)]))
-    })?;
-    link(&y, x, ViewKind::Single, view);
-    Ok(y)
+    })
 }
 
 /// Zeros of `shape` with `g` where `view` cuts: the transposed map of the view.
@@ -79,7 +81,8 @@ pub(crate) fn slice_bounds(start: Option<i64>, end: Option<i64>, step: i64, size
         ("T(2), 0, 3, 0", "start out of range (expected to be in range of [-2, 2], but got 3)"),
         ("T(2), 0, 0, -1", "narrow(): length must be non-negative."), ("T(), 0, 0, 1", "narrow() cannot be applied to a 0-dim tensor.")])]
 pub fn narrow(x: &Tensor, dim: i64, start: i64, length: i64) -> Result<Tensor> {
-    let layout = x.layout();
+    let whole = x.data_ref();
+    let layout = &whole.layout;
     if layout.rank() == 0 {
         return Err(Error::runtime("narrow() cannot be applied to a 0-dim tensor."));
     }
@@ -98,7 +101,9 @@ pub fn narrow(x: &Tensor, dim: i64, start: i64, length: i64) -> Result<Tensor> {
     if length > size - start {
         return Err(Error::runtime(format!("start ({start}) + length ({length}) exceeds dimension size ({size}).")));
     }
-    cut(x, layout.narrow(d, start as usize, length as usize), move |b| narrow(b, d as i64, start, length))
+    let data = whole.with_layout(layout.narrow(d, start as usize, length as usize));
+    drop(whole);
+    cut(x, data, move |b| narrow(b, d as i64, start, length))
 }
 
 /// Returns the view of `input` at position `index` of dimension `dim`, which is removed.
@@ -108,7 +113,8 @@ pub fn narrow(x: &Tensor, dim: i64, start: i64, length: i64) -> Result<Tensor> {
     errors = [("T(2, 3), 0, 5", "select(): index 5 out of range for tensor of size [2, 3] at dimension 0"),
         ("T(2, 3), 2, 0", "Dimension out of range"), ("T(), 0, 0", "select() cannot be applied to a 0-dim tensor.")])]
 pub fn select(x: &Tensor, dim: i64, index: i64) -> Result<Tensor> {
-    let layout = x.layout();
+    let whole = x.data_ref();
+    let layout = &whole.layout;
     if layout.rank() == 0 {
         return Err(Error::index("select() cannot be applied to a 0-dim tensor."));
     }
@@ -121,7 +127,9 @@ pub fn select(x: &Tensor, dim: i64, index: i64) -> Result<Tensor> {
         )));
     }
     let at = if index < 0 { index + size } else { index };
-    cut(x, layout.select(d, at as usize), move |b| select(b, d as i64, at))
+    let data = whole.with_layout(layout.select(d, at as usize));
+    drop(whole);
+    cut(x, data, move |b| select(b, d as i64, at))
 }
 
 /// Returns the view of every `step`-th element of dimension `dim` from `start` up to, not including, `end`, by Python's rules for slices.
@@ -131,7 +139,8 @@ pub fn select(x: &Tensor, dim: i64, index: i64) -> Result<Tensor> {
     samples = ["T(3, 4), 1, 1, 3", "T(5), 0, None, None, 2", "T(5), 0, -3, 100", "T(3), 0, 2, 1", "T(0, 2), -1, 1"],
     errors = [("T(3), 0, 0, 2, 0", "slice step must be positive"), ("T(), 0", "slice() cannot be applied to a 0-dim tensor.")])]
 pub fn slice(x: &Tensor, dim: i64, start: Option<i64>, end: Option<i64>, step: i64) -> Result<Tensor> {
-    let layout = x.layout();
+    let whole = x.data_ref();
+    let layout = &whole.layout;
     if layout.rank() == 0 {
         return Err(Error::index("slice() cannot be applied to a 0-dim tensor."));
     }
@@ -142,7 +151,9 @@ pub fn slice(x: &Tensor, dim: i64, start: Option<i64>, end: Option<i64>, step: i
     let (from, len) = slice_bounds(start, end, step, layout.shape[d]);
     // A stride is used only where there are two elements: then the step is below the dimension's size and cannot overflow.
     let stride = if len > 1 { step as isize } else { 1 };
-    cut(x, layout.slice(d, from, stride, len), move |b| slice(b, d as i64, start, end, step))
+    let data = whole.with_layout(layout.slice(d, from, stride, len));
+    drop(whole);
+    cut(x, data, move |b| slice(b, d as i64, start, end, step))
 }
 
 /// Returns the view of the diagonal of dimensions `dim1` and `dim2`, `offset` above the main one (below where negative), as the last dimension.
@@ -152,15 +163,17 @@ pub fn slice(x: &Tensor, dim: i64, start: Option<i64>, end: Option<i64>, step: i
     samples = ["T(3, 4)", "T(3, 4), 1", "T(3, 4), -2", "T(2, 3, 4), 0, -1, 1", "T(2, 3), 7", "T(0, 2)"],
     errors = [("T(2, 3), 0, 1, 1", "diagonal dimensions cannot be identical 1, 1"), ("T(3)", "Dimension out of range")])]
 pub fn diagonal(x: &Tensor, offset: i64, dim1: i64, dim2: i64) -> Result<Tensor> {
-    let layout = x.layout();
+    let whole = x.data_ref();
+    let layout = &whole.layout;
     let (a, b) = (dim(dim1, layout.rank())?, dim(dim2, layout.rank())?);
     if a == b {
         return Err(Error::runtime(format!("diagonal dimensions cannot be identical {dim1}, {dim2}")));
     }
     // Beyond the last diagonal all are empty; clamping keeps the arithmetic in range.
     let reach = isize::MAX / 2;
-    let layout = layout.diagonal((offset as isize).clamp(-reach, reach), a, b);
-    cut(x, layout, move |base| diagonal(base, offset, a as i64, b as i64))
+    let data = whole.with_layout(layout.diagonal((offset as isize).clamp(-reach, reach), a, b));
+    drop(whole);
+    cut(x, data, move |base| diagonal(base, offset, a as i64, b as i64))
 }
 
 // ---- several views at once ------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 use super::*;
 use crate::autograd::{grad_fn, no_grad};
 use rushlight_kernels::backend::{KernelId, ReduceOp, View, ViewMut};
+use std::borrow::Cow;
 
 ops![softmax, log_softmax, softmin];
 
@@ -15,15 +16,15 @@ fn along(kernel: KernelId, ins: &[&Tensor], composed: impl FnOnce() -> Result<Te
         done = backend().custom(kernel, ins, std::slice::from_mut(out))?;
         Ok(())
     };
-    let (layout, dtype) = (Layout::contiguous(&ins[0].shape()), ins[0].dtype());
+    let rows = |x: &Data| Layout::contiguous(&x.layout.shape);
     // A small one needs no snapshot.
-    let mut at_once = |x: &Data| storage::compute_at_once(layout.clone(), dtype, [x], |x, out| run(&x, out));
+    let mut at_once = |x: &Data| storage::compute_at_once(rows(x), x.dtype, [x], |x, out| run(&x, out));
     let small = if let [x] = ins { x.try_data_ref().filter(|_| x.numel() <= SMALL) } else { None };
     let y = match small.and_then(|x| at_once(&x)) {
         Some(y) => y?,
         None => {
             let data: SmallVec<[Data; 2]> = ins.iter().map(|t| t.data()).collect();
-            storage::compute(layout, dtype, &data, run)?
+            storage::compute(rows(&data[0]), data[0].dtype, &data, run)?
         }
     };
     if done.is_some() {
@@ -86,7 +87,7 @@ fn log_softmax_backward(g: &Tensor, y: &Tensor, d: usize) -> Result<Tensor> {
 }
 
 /// The dimension and the operand in its dtype, or the error for what is not a float.
-fn operand(op: &str, x: &Tensor, dim: i64, dtype: Option<DType>) -> Result<(Tensor, usize)> {
+fn operand<'a>(op: &str, x: &'a Tensor, dim: i64, dtype: Option<DType>) -> Result<(Cow<'a, Tensor>, usize)> {
     let d = super::dim(dim, x.rank())?;
     let dtype = dtype.unwrap_or(x.dtype());
     if !dtype.is_float() {
@@ -95,9 +96,9 @@ fn operand(op: &str, x: &Tensor, dim: i64, dtype: Option<DType>) -> Result<(Tens
             dtype.scalar_type_name()
         )));
     }
-    let x = to_dtype(x, dtype)?;
+    let x = in_dtype(x, dtype)?;
     // A zero-dim tensor has one element along its only dimension, which must exist for the kernels.
-    Ok((if x.rank() == 0 { unsqueeze(&x, 0)? } else { x }, d))
+    Ok((if x.rank() == 0 { Cow::Owned(unsqueeze(&x, 0)?) } else { x }, d))
 }
 
 /// Returns `exp(input)` scaled to the sum one along `dim`, computed without overflow; `dtype` converts first.

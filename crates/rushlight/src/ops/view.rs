@@ -1,7 +1,10 @@
 //! Views that keep the order of the elements and change the shape.
 
 use super::*;
+use crate::autograd::node::BackwardFn;
+use crate::autograd::view::view_from;
 use crate::autograd::{grad_fn, inplace};
+use std::sync::Arc;
 
 ops![
     reshape,
@@ -60,11 +63,22 @@ pub(crate) fn as_i64(shape: &[usize]) -> SmallVec<[i64; 6]> {
 #[op("(input, shape)", any, samples = ["T(3, 4), [2, 6]", "T(3, 4), [-1]", "T(), [1, 1]", "T(0, 2), [2, 0]"],
     errors = [("T(3, 4), [5]", "shape '[5]' is invalid for input of size 12")])]
 pub fn reshape(x: &Tensor, shape: &[i64]) -> Result<Tensor> {
-    let old = x.layout();
-    let new = infer_sizes(shape, old.numel())?;
-    let Some(layout) = old.view(&new) else { return reshaped(copy_contiguous(x)?, &new) };
-    let (sizes, old) = (as_i64(&new), as_i64(&old.shape));
-    view_as(x, layout, move |b| reshape(b, &sizes), |_| grad_fn(move |_, g| Ok([Some(reshape(g, &old)?)])))
+    let old = x.data_ref();
+    let new = infer_sizes(shape, old.layout.numel())?;
+    let Some(layout) = old.layout.view(&new) else {
+        drop(old);
+        return reshaped(copy_contiguous(x)?, &new);
+    };
+    let data = old.with_layout(layout);
+    drop(old);
+    let sizes = as_i64(&new);
+    view_from(x, data, || Arc::new(move |b| reshape(b, &sizes)), |_| back_to_shape(x))
+}
+
+/// The derivative of a change of x's shape.
+fn back_to_shape(x: &Tensor) -> BackwardFn {
+    let shape = as_i64(&x.shape());
+    grad_fn(move |_, g| Ok([Some(reshape(g, &shape)?)]))
 }
 
 /// The fresh contiguous tensor `y` under another shape; as nobody else holds `y`, the result is no view of it.
@@ -81,13 +95,7 @@ pub(crate) fn reshaped(y: Tensor, shape: &[usize]) -> Result<Tensor> {
     errors = [("T(3), 3", "Dimension out of range (expected to be in range of [-2, 1], but got 3)")])]
 pub fn unsqueeze(x: &Tensor, dim: i64) -> Result<Tensor> {
     let at = super::dim(dim, x.rank() + 1)?;
-    let shape = as_i64(&x.shape());
-    view_as(
-        x,
-        x.layout().unsqueeze(at),
-        move |b| unsqueeze(b, at as i64),
-        |_| grad_fn(move |_, g| Ok([Some(reshape(g, &shape)?)])),
-    )
+    view_as(x, x.layout().unsqueeze(at), move |b| unsqueeze(b, at as i64), |_| back_to_shape(x))
 }
 
 /// Returns `input` with its dimensions of size one repeated, without copying; -1 keeps a size.
@@ -145,7 +153,8 @@ pub(crate) fn expand_to(x: &Tensor, shape: &[usize]) -> Result<Tensor> {
         ("T(3, 4), [-1, -1]", "only one dimension can be inferred"),
         ("T(0, 2), [0, -1]", "the unspecified dimension size -1 can be any value and is ambiguous")])]
 pub fn view(x: &Tensor, size: &[i64]) -> Result<Tensor> {
-    let old = x.layout();
+    let whole = x.data_ref();
+    let old = &whole.layout;
     let new = infer_sizes(size, old.numel())?;
     let Some(layout) = old.view(&new) else {
         return Err(Error::runtime(format!(
@@ -155,8 +164,10 @@ pub fn view(x: &Tensor, size: &[i64]) -> Result<Tensor> {
             old.strides.as_slice()
         )));
     };
-    let (sizes, old) = (as_i64(&new), as_i64(&old.shape));
-    view_as(x, layout, move |b| view(b, &sizes), |_| grad_fn(move |_, g| Ok([Some(reshape(g, &old)?)])))
+    let data = whole.with_layout(layout);
+    drop(whole);
+    let sizes = as_i64(&new);
+    view_from(x, data, || Arc::new(move |b| view(b, &sizes)), |_| back_to_shape(x))
 }
 
 /// Returns the bytes of `input` as elements of another dtype, without copying or converting.
@@ -268,12 +279,11 @@ pub fn broadcast_to(x: &Tensor, size: &[i64]) -> Result<Tensor> {
 /// Returns a view of `input` without the dimensions in `which` that have size one.
 fn without_ones(x: &Tensor, which: Dims) -> Result<Tensor> {
     let mut layout = x.layout();
-    let shape = as_i64(&layout.shape);
     let gone: Dims = which.into_iter().filter(|&d| layout.shape[d] == 1).collect();
     for &d in gone.iter().rev() {
         layout = layout.squeeze(d);
     }
-    view_as(x, layout, move |b| without_ones(b, gone.clone()), |_| grad_fn(move |_, g| Ok([Some(reshape(g, &shape)?)])))
+    view_as(x, layout, move |b| without_ones(b, gone.clone()), |_| back_to_shape(x))
 }
 
 /// Returns a view of `input` without any dimension of size one.
