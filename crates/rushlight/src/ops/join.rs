@@ -1,7 +1,9 @@
 //! Joining tensors, and repeating or reordering their parts.
 
 use super::*;
-use crate::autograd::{grad_fn, is_recorded, record};
+use crate::autograd::{grad_fn, record};
+use rushlight_kernels::backend::{View, ViewMut};
+use rushlight_kernels::layout::copied;
 
 ops![
     cat,
@@ -34,18 +36,22 @@ ops![
         ("[T(2, 3), T(3, 3)], 1", "Sizes of tensors must match except in dimension 1. Expected size 2 but got size 3 for tensor number 1 in the list."),
         ("[T(2, 3), T(3)]", "Tensors must have same number of dimensions: got 2 and 1"), ("[T(2)], 1", "Dimension out of range")])]
 pub fn cat(tensors: &[Tensor], dim: i64) -> Result<Tensor> {
-    let (mut parts, dtype) = taken(tensors);
-    let (d, shape) = cat_shape(&parts, dim)?;
-    // What each has along `d`; `None` for a vector of no elements, which fits anywhere.
-    let sizes =
-        |parts: &[Data]| parts.iter().map(|p| (!is_skipped(p)).then(|| p.layout.shape[d])).collect::<Vec<Option<usize>>>();
+    let at_once = joined_at_once(tensors, |parts| {
+        if parts.iter().any(|p| is_skipped(p)) { Ok(None) } else { cat_shape(parts, dim).map(Some) }
+    });
+    let (y, d) = at_once.unwrap_or_else(|| {
+        let (mut parts, dtype) = taken(tensors);
+        let (d, shape) = cat_shape(&parts.iter().collect::<SmallVec<[&Data; 8]>>(), dim)?;
+        parts.retain(|p| !is_skipped(p));
+        Ok((joined(&parts, d, &shape, dtype)?, d))
+    })?;
+    let y = Tensor::from_data(y);
     let mut inputs = SmallVec::<[&Tensor; 8]>::new();
     inputs.extend(tensors);
-    let sizes = if is_recorded(&inputs) { sizes(&parts) } else { Vec::new() };
-    parts.retain(|p| !is_skipped(p));
-    let y = Tensor::from_data(joined(&parts, d, &shape, dtype)?);
     record(std::slice::from_ref(&y), &inputs, |_| {
-        let d = d as i64;
+        // What each has along `d`; `None` for a vector of no elements, which fits anywhere.
+        let size = |t: &Tensor| Some(t.shape()).filter(|s| s.as_slice() != [0]).map(|s| s[d]);
+        let (sizes, d) = (tensors.iter().map(size).collect::<Vec<Option<usize>>>(), d as i64);
         grad_fn(move |c, g| {
             let mut start = 0;
             let grad = |(i, size): (usize, &Option<usize>)| {
@@ -80,7 +86,7 @@ fn is_skipped(part: &Data) -> bool {
 }
 
 /// The dimension along which a `cat` joins, and the shape of its result.
-fn cat_shape(parts: &[Data], dim: i64) -> Result<(usize, Dims)> {
+fn cat_shape(parts: &[&Data], dim: i64) -> Result<(usize, Dims)> {
     if parts.is_empty() {
         return Err(Error::value("torch.cat(): expected a non-empty list of Tensors"));
     }
@@ -113,6 +119,38 @@ fn cat_shape(parts: &[Data], dim: i64) -> Result<(usize, Dims)> {
     Ok((d, shape))
 }
 
+/// A few small tensors of one dtype, side by side along the dimension that `place` answers, in the shape that it answers, without snapshots
+/// of them; and that dimension. `None` for anything else, and where `place` wants it so.
+fn joined_at_once(
+    tensors: &[Tensor],
+    place: impl FnOnce(&[&Data]) -> Result<Option<(usize, Dims)>>,
+) -> Option<Result<(Data, usize)>> {
+    if tensors.len() > 4 || tensors.iter().map(Tensor::numel).sum::<usize>() > SMALL {
+        return None;
+    }
+    let dtype = tensors.first()?.dtype();
+    let mut held = SmallVec::<[_; 4]>::new();
+    for t in tensors {
+        held.push(t.try_data_ref().filter(|d| d.dtype == dtype && !d.wrapped)?);
+    }
+    let mut parts = SmallVec::<[&Data; 4]>::new();
+    held.iter().for_each(|d| parts.push(d));
+    let (d, shape) = match place(&parts).transpose()? {
+        Ok(place) => place,
+        Err(e) => return Some(Err(e)),
+    };
+    let layout = Layout::contiguous(&shape);
+    let join = |views: &[View], out: &mut ViewMut| backend().join(views, d, out);
+    let made = match *parts {
+        [a] => storage::compute_at_once(layout, dtype, [a], |v, out| join(&v, out)),
+        [a, b] => storage::compute_at_once(layout, dtype, [a, b], |v, out| join(&v, out)),
+        [a, b, c] => storage::compute_at_once(layout, dtype, [a, b, c], |v, out| join(&v, out)),
+        [a, b, c, e] => storage::compute_at_once(layout, dtype, [a, b, c, e], |v, out| join(&v, out)),
+        _ => None,
+    };
+    Some(made?.map(|data| (data, d)))
+}
+
 /// `parts` side by side along `d`, in a new tensor of `shape`.
 fn joined(parts: &[Data], d: usize, shape: &[usize], dtype: DType) -> Result<Data> {
     storage::compute(Layout::contiguous(shape), dtype, parts, |views, out| {
@@ -143,34 +181,47 @@ pub fn stack(tensors: &[Tensor], dim: i64) -> Result<Tensor> {
     let Some(first) = tensors.first() else {
         return Err(Error::runtime("stack expects a non-empty TensorList"));
     };
-    let rank = first.rank();
+    let (rank, n) = (first.rank(), tensors.len());
     let d = super::dim(dim, rank + 1)?;
-    let (mut parts, dtype) = taken(tensors);
-    let mut shape = parts[0].layout.shape.clone();
-    if let Some(i) = parts.iter().position(|p| p.layout.shape != shape) {
-        return Err(Error::runtime(format!(
+    let equal = |shape: &Dims, parts: &[&Data]| match parts.iter().position(|p| p.layout.shape != *shape) {
+        None => Ok(()),
+        Some(i) => Err(Error::runtime(format!(
             "stack expects each tensor to be equal size, but got {:?} at entry 0 and {:?} at entry {i}",
             shape.as_slice(),
             parts[i].layout.shape.as_slice()
-        )));
-    }
-    // Side by side along `d` they are in the order of a new dimension before it.
-    let mut data = if d < rank {
-        let mut side_by_side = shape.clone();
-        side_by_side[d] = side_by_side[d].saturating_mul(parts.len());
-        joined(&parts, d, &side_by_side, dtype)?
-    } else {
-        parts.iter_mut().for_each(|p| p.layout = p.layout.unsqueeze(d));
-        let mut wide = shape.clone();
-        wide.push(parts.len());
-        joined(&parts, d, &wide, dtype)?
+        ))),
     };
-    shape.insert(d, parts.len());
+    // Side by side along `d` they are in the order of a new dimension before it.
+    let side_by_side = |shape: &Dims| {
+        let mut wide = copied(shape);
+        wide[d] = wide[d].saturating_mul(n);
+        wide
+    };
+    let mut shape = first.shape();
+    let at_once = joined_at_once(tensors, |parts| {
+        equal(&shape, parts)?;
+        Ok((d < rank).then(|| (d, side_by_side(&shape))))
+    });
+    let mut data = match at_once {
+        Some(made) => made?.0,
+        None => {
+            let (mut parts, dtype) = taken(tensors);
+            equal(&shape, &parts.iter().collect::<SmallVec<[&Data; 8]>>())?;
+            if d < rank {
+                joined(&parts, d, &side_by_side(&shape), dtype)?
+            } else {
+                parts.iter_mut().for_each(|p| p.layout = p.layout.unsqueeze(d));
+                let mut wide = copied(&shape);
+                wide.push(n);
+                joined(&parts, d, &wide, dtype)?
+            }
+        }
+    };
+    shape.insert(d, n);
     data.layout = Layout::contiguous(&shape);
     let y = Tensor::from_data(data);
     let inputs: SmallVec<[&Tensor; 4]> = tensors.iter().collect();
     record(std::slice::from_ref(&y), &inputs, |_| {
-        let n = tensors.len();
         grad_fn(move |c, g| {
             let grad = |i: usize| c.needs(i).then(|| select(g, d as i64, i as i64)).transpose();
             (0..n).map(grad).collect::<Result<Vec<_>>>()
