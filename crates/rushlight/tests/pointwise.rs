@@ -188,3 +188,47 @@ fn membership_by_pairs_and_by_sorting_agree_with_a_set() {
     let found = ops::isin(&x, &t(&[NAN, INF, 1.0, 1.0]), false, false).unwrap();
     assert_eq!(found.to_vec::<bool>()[..4], [false, false, true, true]);
 }
+
+#[test]
+fn arithmetic_in_place_gives_what_it_gives_out_of_place() {
+    type Op = fn(&Tensor, &Tensor) -> rushlight::Result<Tensor>;
+    type Twin = fn(&Tensor, &Tensor) -> rushlight::Result<()>;
+    let ops: [(Op, Twin); 4] = [
+        (|x, y| ops::add(x, y, 1.into()), |x, y| ops::add_(x, y, 1.into())),
+        (|x, y| ops::sub(x, y, 1.into()), |x, y| ops::sub_(x, y, 1.into())),
+        (ops::mul, ops::mul_),
+        (|x, y| ops::div(x, y, None), |x, y| ops::div_(x, y, None)),
+    ];
+    let bits = |x: &Tensor| x.to(DType::F64).to_vec::<f64>().into_iter().map(f64::to_bits).collect::<Vec<_>>();
+    rushlight::manual_seed(3);
+    for (shape, dtype) in [(vec![], DType::F32), (vec![0], DType::F32), (vec![7], DType::F64), (vec![300, 3], DType::F32)]
+        .into_iter()
+        .chain([DType::BF16, DType::F16, DType::F32].map(|d| (vec![5, 9], d)))
+    {
+        let draw = || Tensor::randn(&shape[..]).to(dtype);
+        for (op, twin) in ops {
+            // Another tensor, itself, and another view of its memory.
+            for other in 0..3 {
+                let x = draw();
+                let before = x.version();
+                let y = match other {
+                    0 => draw(),
+                    1 => x.clone(),
+                    _ => x.detach(),
+                };
+                let expected = op(&x, &y).unwrap();
+                twin(&x, &y).unwrap();
+                assert_eq!(bits(&x), bits(&expected), "{shape:?} {dtype} {other}");
+                assert!(x.version() > before);
+            }
+        }
+    }
+    // What was saved for a derivative notices.
+    let (w, x) = (t(&[1.0, 2.0]).with_requires_grad(), t(&[3.0, 4.0]));
+    let y = &w * &x;
+    x.mul_(&t(&[2.0, 2.0]));
+    let error = y.sum().try_backward().unwrap_err();
+    assert!(error.message().contains("modified by an inplace operation"), "{error}");
+    // And who may not be overwritten is not.
+    assert!(w.try_add_(&x).unwrap_err().message().contains("leaf Variable that requires grad"));
+}
