@@ -1,8 +1,8 @@
 //! Conversions and copies: dtype, layout, memory.
 
 use super::*;
-use std::borrow::Cow;
 use crate::autograd::grad_fn;
+use std::borrow::Cow;
 
 ops![to_dtype, contiguous, copy];
 

@@ -36,9 +36,13 @@ ops![
         ("[T(2, 3), T(3, 3)], 1", "Sizes of tensors must match except in dimension 1. Expected size 2 but got size 3 for tensor number 1 in the list."),
         ("[T(2, 3), T(3)]", "Tensors must have same number of dimensions: got 2 and 1"), ("[T(2)], 1", "Dimension out of range")])]
 pub fn cat(tensors: &[Tensor], dim: i64) -> Result<Tensor> {
-    let at_once = joined_at_once(tensors, |parts| {
-        if parts.iter().any(|p| is_skipped(p)) { Ok(None) } else { cat_shape(parts, dim).map(Some) }
-    });
+    let at_once =
+        joined_at_once(
+            tensors,
+            |parts| {
+                if parts.iter().any(|p| is_skipped(p)) { Ok(None) } else { cat_shape(parts, dim).map(Some) }
+            },
+        );
     let (y, d) = at_once.unwrap_or_else(|| {
         let (mut parts, dtype) = taken(tensors);
         let (d, shape) = cat_shape(&parts.iter().collect::<SmallVec<[&Data; 8]>>(), dim)?;

@@ -22,20 +22,21 @@ ops![
 ];
 
 /// The view of `x` that has `data`, and which `view` cuts from any tensor of x's shape. No two indices of it may share an element.
-pub(crate) fn cut(
-    x: &Tensor,
-    data: Data,
-    view: impl Fn(&Tensor) -> Result<Tensor> + Send + Sync + 'static,
-) -> Result<Tensor> {
+pub(crate) fn cut(x: &Tensor, data: Data, view: impl Fn(&Tensor) -> Result<Tensor> + Send + Sync + 'static) -> Result<Tensor> {
     if !is_recorded(&[x]) {
         return view_from(x, data, || Arc::new(view), |_| unreachable!("it is not recorded"));
     }
     let view: Replay = Arc::new(view);
     let again = view.clone();
-    view_from(x, data, || again, |_| {
-        let shape = x.shape();
-        grad_fn(move |_, g| Ok([Some(embed(g, &shape, view.clone())?)]))
-    })
+    view_from(
+        x,
+        data,
+        || again,
+        |_| {
+            let shape = x.shape();
+            grad_fn(move |_, g| Ok([Some(embed(g, &shape, view.clone())?)]))
+        },
+    )
 }
 
 /// Zeros of `shape` with `g` where `view` cuts: the transposed map of the view.
