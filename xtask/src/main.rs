@@ -63,7 +63,9 @@ fn main() -> ExitCode {
         Task::Bench { what } => bench::run(&what),
         Task::Docs { check } => docs::write(check),
         Task::Stubs { check } => python::stubs(check),
-        Task::Develop { release } => python::develop(release).map(|place| println!("{}", place.display())),
+        Task::Develop { release } => {
+            python::develop(if release { "release" } else { "dev" }).map(|place| println!("{}", place.display()))
+        }
         Task::Samples => golden::print_samples(),
         Task::Golden { check } => golden::run(check),
     };

@@ -28,26 +28,23 @@ fn can_import(python: &Path, modules: &str) -> bool {
 }
 
 /// Builds the native module and lays it beside the package's files in `target/develop`, from where `PYTHONPATH` finds it.
-pub(crate) fn develop(release: bool) -> Result<PathBuf, String> {
+pub(crate) fn develop(profile: &str) -> Result<PathBuf, String> {
     let mut build = Command::new(env!("CARGO"));
-    build.args(["build", "--quiet", "--package", "rushlight-python"]);
-    if release {
-        build.arg("--release");
-    }
+    build.args(["build", "--quiet", "--package", "rushlight-python", "--profile", profile]);
     step("native module", &mut build)?;
     let place = root().join("target/develop");
-    let library = root().join("target").join(if release { "release" } else { "debug" }).join(native_name());
+    let library = root().join("target").join(if profile == "dev" { "debug" } else { profile }).join(native_name());
     lay_out(&place.join("rushlight"), &library).map_err(|e| format!("target/develop: {e}"))?;
     Ok(place)
 }
 
-/// Times the package side by side with PyTorch; `args` go to the harness.
+/// Times the package, built as it is shipped, side by side with PyTorch; `args` go to the harness.
 pub(crate) fn compare(build: bool, args: &[String]) -> Result<(), String> {
     let python = std::env::var_os("PYTHON").map_or_else(interpreter, |p| Ok(p.into()))?;
     if !can_import(&python, "torch") {
         return Err(format!("{} has no torch to compare with", python.display()));
     }
-    let place = if build { develop(true)? } else { root().join("target/develop") };
+    let place = if build { develop("dist")? } else { root().join("target/develop") };
     let mut command = Command::new(&python);
     command.arg("benches/compare").args(args).env("PYTHONPATH", &place);
     step("comparison with PyTorch", &mut command)
@@ -91,7 +88,7 @@ fn link(from: &Path, to: &Path) -> io::Result<()> {
 /// Writes the stubs and the coverage page, or with `check` says whether they are up to date.
 pub(crate) fn stubs(check: bool) -> Result<(), String> {
     let python = interpreter()?;
-    let place = develop(false)?;
+    let place = develop("dev")?;
     for tool in ["stubs", "coverage"] {
         let mut command = Command::new(&python);
         command.arg(format!("python/tools/{tool}.py")).env("PYTHONPATH", &place);
