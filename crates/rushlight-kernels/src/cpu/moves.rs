@@ -130,6 +130,8 @@ impl<P: Fn(usize) -> (*const u8, *mut u8)> Body for Rows<P> {
                 8..16 => self.blocks::<8>(),
                 16..32 => self.blocks::<16>(),
                 32..64 => self.blocks::<32>(),
+                // Several registers at a time: a step less for each line, of which a copy within the shared cache takes about five cycles.
+                256..=SHORT if self.bytes.is_multiple_of(256) => self.blocks::<256>(),
                 64..=SHORT => self.blocks::<64>(),
                 bytes => (0..self.n).map(self.place).for_each(|(from, to)| to.copy_from_nonoverlapping(from, bytes)),
             }
@@ -152,7 +154,7 @@ impl<P: Fn(usize) -> (*const u8, *mut u8)> Rows<P> {
             let copy = |at: usize| {
                 // SAFETY: a block of the row.
                 unsafe {
-                    simd::prefetch(next.add(at));
+                    (0..N).step_by(64).for_each(|line| simd::prefetch(next.add(at + line)));
                     to.add(at).cast::<[u8; N]>().write_unaligned(from.add(at).cast::<[u8; N]>().read_unaligned())
                 }
             };
