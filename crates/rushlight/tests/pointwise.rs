@@ -226,7 +226,7 @@ fn arithmetic_in_place_gives_what_it_gives_out_of_place() {
     // What was saved for a derivative notices.
     let (w, x) = (t(&[1.0, 2.0]).with_requires_grad(), t(&[3.0, 4.0]));
     let y = &w * &x;
-    x.mul_(&t(&[2.0, 2.0]));
+    x.mul_(t(&[2.0, 2.0]));
     let error = y.sum().try_backward().unwrap_err();
     assert!(error.message().contains("modified by an inplace operation"), "{error}");
     // And who may not be overwritten is not.
