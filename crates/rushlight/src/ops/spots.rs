@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::autograd::{grad_fn, inplace};
-use rushlight_kernels::backend::{ReduceOp, ScatterOp};
+use rushlight_kernels::backend::{ReduceOp, ScatterOp, View};
 
 ops![];
 
@@ -153,6 +153,16 @@ pub(crate) fn smallest(index: &Tensor) -> Result<Option<i64>> {
 
 /// An index into dimension `d` of size `size` may count from the end only where the op says so.
 pub(crate) fn refuse_negative(index: &Tensor, d: usize, size: usize) -> Result<()> {
+    // Of a few adjacent ones, the signs of all in one, which takes a tenth of a reduction's call.
+    let signs = |x: View| match x.dtype {
+        DType::I64 => x.as_slice::<i64>().map(|x| x.iter().fold(0, |all, i| all | i)),
+        DType::I32 => x.as_slice::<i32>().map(|x| x.iter().fold(0, |all, i| all | i) as i64),
+        _ => None,
+    };
+    let few = if index.numel() <= SMALL { index.try_data_ref() } else { None };
+    if few.and_then(|x| storage::read_at_once(&x, signs)).flatten().is_some_and(|all| all >= 0) {
+        return Ok(());
+    }
     match smallest(index)? {
         Some(i) if i < 0 => Err(rushlight_kernels::backend::index_error(i, d, size)),
         _ => Ok(()),
