@@ -22,8 +22,8 @@ METHOD = """\
 
 The same Python program runs with each library, imported under the same name, on the same data (both give the same random numbers for a seed). Each library has its
 own process for each number of threads; Rushlight is built as it is shipped. For a case the sides take turns, {rounds} rounds, with a pause of 50 ms in between, since PyTorch's OpenMP threads spin on after their
-last work and would take a core from the other side. In a turn the case is built and warmed up, then measured three times for at least 40 ms (a slower case once
-per call), and the smallest time counts; the tables show the median over the rounds. A statement of the group `overhead` runs in a loop, as `timeit` runs it: to call
+last work and would take a core from the other side. In a turn the case is built and warmed up, then measured three times for at least 40 ms (with `--quick` twice for
+15 ms; a slower case once per call), and the smallest time counts; the tables show the median over the rounds. A statement of the group `overhead` runs in a loop, as `timeit` runs it: to call
 a function for each would take as long as some of them.{again} A ratio between 0.9 and 1.1 is a tie: two runs differ that much.
 `vs fused` compares with PyTorch's `fused=True` optimizers, `vs compile` with that and `torch.compile` of the forward pass and the loss; Rushlight's own program stays
 as it is.
