@@ -584,30 +584,24 @@ pub fn binary<'py>(
     b: &Tensor,
     f: impl FnOnce(&Tensor, &Tensor) -> rushlight::Result<Tensor> + Send,
 ) -> PyResult<Bound<'py, PyAny>> {
+    wrap(py, of_two(py, name, a, b, f)?)
+}
+
+/// What `f` makes of two tensors, as the op `name`; without the interpreter, if it will take long.
+#[inline]
+pub fn of_two<R: Send>(
+    py: Python<'_>,
+    name: &'static str,
+    a: &Tensor,
+    b: &Tensor,
+    f: impl FnOnce(&Tensor, &Tensor) -> rushlight::Result<R> + Send,
+) -> PyResult<R> {
     let place = place::when_wanted(py);
     let f = || {
         let _call = enter_from(name, place);
         f(a, b)
     };
     let long = a.numel().max(b.numel()) >= LONG;
-    let result = if long { py.detach(f) } else { f() };
-    wrap(py, result.map_err(to_py)?)
-}
-
-/// An in-place op of two tensors in a type slot.
-pub fn overwrite(
-    py: Python<'_>,
-    name: &'static str,
-    x: &Tensor,
-    y: &Tensor,
-    f: fn(&Tensor, &Tensor) -> rushlight::Result<()>,
-) -> PyResult<()> {
-    let place = place::when_wanted(py);
-    let f = || {
-        let _call = enter_from(name, place);
-        f(x, y)
-    };
-    let long = x.numel().max(y.numel()) >= LONG;
     if long { py.detach(f) } else { f() }.or_raise()
 }
 

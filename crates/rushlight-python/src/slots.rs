@@ -4,7 +4,7 @@
 //! other operand, as Python's rules want.
 
 use crate::autograd::{self, PyHookHandle, PyNode};
-use crate::call::{Named, beside_number, binary, operand, table_op};
+use crate::call::{Named, beside_number, binary, of_two, operand, table_op};
 use crate::convert::{scalar_for, scalar_object, type_name};
 use crate::error::OrRaise;
 use crate::tensor::{PyTensor, tensor_of, wrap};
@@ -99,17 +99,17 @@ fn named<'py>(op: &'static Named, a: &Object<'py>, b: &Object<'py>) -> Answer<'p
     }
 }
 
-/// An in-place operator; `of_two`, where there is one, takes two tensors without the table's reading of arguments.
+/// An in-place operator; `f`, where there is one, takes two tensors without the table's reading of arguments.
 fn inplace<'py>(
     op: &'static Named,
-    of_two: Option<fn(&Tensor, &Tensor) -> rushlight::Result<()>>,
+    f: Option<fn(&Tensor, &Tensor) -> rushlight::Result<()>>,
     symbol: &str,
     a: &Bound<'py, PyTensor>,
     b: &Object<'py>,
 ) -> PyResult<()> {
     let py = a.py();
-    if let (Some(f), Some(x), Some(y)) = (of_two, tensor_of(a), tensor_of(b)) {
-        return crate::call::overwrite(py, op.name, x, y, f);
+    if let (Some(f), Some(x), Some(y)) = (f, tensor_of(a), tensor_of(b)) {
+        return of_two(py, op.name, x, y, f);
     }
     let b = match operand(b)?.or_else(|| listed(b)) {
         Some(_) if tensor_of(b).is_some() || crate::convert::scalar(b)?.is_some() => b.clone(),

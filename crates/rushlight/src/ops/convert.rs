@@ -12,8 +12,13 @@ ops![to_dtype, contiguous, copy];
 /// Source: <https://docs.pytorch.org/docs/stable/generated/torch.Tensor.to.html>
 #[op("(input, dtype)", name = "to", rust = "to", any, samples = ["T(3, 4), float64", "T(), float32", "T(0, 2), float64"])]
 pub fn to_dtype(x: &Tensor, dtype: DType) -> Result<Tensor> {
+    in_dtype(x, dtype).map(Cow::into_owned)
+}
+
+/// [`to_dtype`] without another handle where there is nothing to convert.
+pub(crate) fn in_dtype(x: &Tensor, dtype: DType) -> Result<Cow<'_, Tensor>> {
     if x.dtype() == dtype && !x.is_wrapped_number() {
-        return Ok(x.clone());
+        return Ok(Cow::Borrowed(x));
     }
     let mut data = x.data();
     data.wrapped = false;
@@ -21,7 +26,7 @@ pub fn to_dtype(x: &Tensor, dtype: DType) -> Result<Tensor> {
     let a = k.input(&Tensor::from_data(data));
     let r = k.cast(dtype, a);
     // The engine converts gradients back to x's dtype: the derivative is the identity.
-    k.run(r)?.with_grad([x], |_| grad_fn(|_, g| Ok([Some(g.clone())])))
+    k.run(r)?.with_grad([x], |_| grad_fn(|_, g| Ok([Some(g.clone())]))).map(Cow::Owned)
 }
 
 /// Returns a tensor with the same elements that lies row-major without gaps: `input` itself where it already does, else a copy.
@@ -35,11 +40,6 @@ pub fn contiguous(x: &Tensor) -> Result<Tensor> {
 /// [`contiguous()`] without another handle where there is nothing to copy.
 pub(crate) fn in_rows(x: &Tensor) -> Result<Cow<'_, Tensor>> {
     if x.is_contiguous() { Ok(Cow::Borrowed(x)) } else { copy_contiguous(x).map(Cow::Owned) }
-}
-
-/// [`to_dtype`] without another handle where there is nothing to convert.
-pub(crate) fn in_dtype(x: &Tensor, dtype: DType) -> Result<Cow<'_, Tensor>> {
-    if x.dtype() == dtype && !x.is_wrapped_number() { Ok(Cow::Borrowed(x)) } else { to_dtype(x, dtype).map(Cow::Owned) }
 }
 
 /// Returns a copy of `input` with memory of its own (`clone` in Python; in Rust `Clone` is the cheap copy of the handle).

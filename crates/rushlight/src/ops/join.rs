@@ -36,17 +36,13 @@ ops![
         ("[T(2, 3), T(3, 3)], 1", "Sizes of tensors must match except in dimension 1. Expected size 2 but got size 3 for tensor number 1 in the list."),
         ("[T(2, 3), T(3)]", "Tensors must have same number of dimensions: got 2 and 1"), ("[T(2)], 1", "Dimension out of range")])]
 pub fn cat(tensors: &[Tensor], dim: i64) -> Result<Tensor> {
-    let at_once =
-        joined_at_once(
-            tensors,
-            |parts| {
-                if parts.iter().any(|p| is_skipped(p)) { Ok(None) } else { cat_shape(parts, dim).map(Some) }
-            },
-        );
+    let at_once = joined_at_once(tensors, |parts| {
+        if parts.iter().any(|p| is_skipped(&p.layout.shape)) { Ok(None) } else { cat_shape(parts, dim).map(Some) }
+    });
     let (y, d) = at_once.unwrap_or_else(|| {
         let (mut parts, dtype) = taken(tensors);
         let (d, shape) = cat_shape(&parts.iter().collect::<SmallVec<[&Data; 8]>>(), dim)?;
-        parts.retain(|p| !is_skipped(p));
+        parts.retain(|p| !is_skipped(&p.layout.shape));
         Ok((joined(&parts, d, &shape, dtype)?, d))
     })?;
     let y = Tensor::from_data(y);
@@ -54,7 +50,7 @@ pub fn cat(tensors: &[Tensor], dim: i64) -> Result<Tensor> {
     inputs.extend(tensors);
     record(std::slice::from_ref(&y), &inputs, |_| {
         // What each has along `d`; `None` for a vector of no elements, which fits anywhere.
-        let size = |t: &Tensor| Some(t.shape()).filter(|s| s.as_slice() != [0]).map(|s| s[d]);
+        let size = |t: &Tensor| Some(t.shape()).filter(|s| !is_skipped(s)).map(|s| s[d]);
         let (sizes, d) = (tensors.iter().map(size).collect::<Vec<Option<usize>>>(), d as i64);
         grad_fn(move |c, g| {
             let mut start = 0;
@@ -85,8 +81,9 @@ fn taken(tensors: &[Tensor]) -> (SmallVec<[Data; 2]>, DType) {
     (parts, promotion.dtype())
 }
 
-fn is_skipped(part: &Data) -> bool {
-    part.layout.shape.as_slice() == [0]
+/// A vector of no elements.
+fn is_skipped(shape: &[usize]) -> bool {
+    shape == [0]
 }
 
 /// The dimension along which a `cat` joins, and the shape of its result.
@@ -97,13 +94,13 @@ fn cat_shape(parts: &[&Data], dim: i64) -> Result<(usize, Dims)> {
     if let Some(at) = parts.iter().position(|p| p.layout.rank() == 0) {
         return Err(Error::runtime(format!("zero-dimensional tensor (at position {at}) cannot be concatenated")));
     }
-    let Some(model) = parts.iter().find(|p| !is_skipped(p)).map(|p| &p.layout.shape) else {
+    let Some(model) = parts.iter().find(|p| !is_skipped(&p.layout.shape)).map(|p| &p.layout.shape) else {
         return Ok((0, Dims::from_slice(&[0])));
     };
     let d = super::dim(dim, model.len())?;
     let mut shape = model.clone();
     shape[d] = 0;
-    for (i, part) in parts.iter().enumerate().filter(|(_, p)| !is_skipped(p)) {
+    for (i, part) in parts.iter().enumerate().filter(|(_, p)| !is_skipped(&p.layout.shape)) {
         let s = &part.layout.shape;
         if s.len() != model.len() {
             return Err(Error::runtime(format!(

@@ -44,21 +44,30 @@ fn product(a: &Data, b: &Data, alpha: Scalar, bias: Option<(&Data, Scalar)>) -> 
 
 /// [`product`] of two matrices, by the short way where nobody has to be waited for: a small product takes half the time.
 fn of_matrices(a: &Data, b: &Data, alpha: Scalar, bias: Option<(&Data, Scalar)>) -> Result<Data> {
+    matrices_at_once(a, b, alpha, bias).unwrap_or_else(|| product(a, b, alpha, bias))
+}
+
+/// The short way of [`of_matrices`].
+fn matrices_at_once(a: &Data, b: &Data, alpha: Scalar, bias: Option<(&Data, Scalar)>) -> Option<Result<Data>> {
     let [m, k, n] = [a.layout.shape[0], b.layout.shape[0], b.layout.shape[1]];
-    let (layout, may_wait) = (Layout::contiguous(&[m, n]), storage::deferred::is_product_wanted(m, k, n));
-    let y = match bias {
-        _ if a.dtype == DType::Bool || may_wait => None,
+    if a.dtype == DType::Bool || storage::deferred::is_product_wanted(m, k, n) {
+        return None;
+    }
+    let layout = Layout::contiguous(&[m, n]);
+    match bias {
         None => storage::compute_at_once(layout, a.dtype, [a, b], |[a, b], out| {
             backend().matmul(a, b, None, alpha, Scalar::Int(0), out)
         }),
         Some((c, beta)) => {
-            let c = c.expand(&layout.shape)?;
+            let c = match c.expand(&layout.shape) {
+                Ok(c) => c,
+                Err(e) => return Some(Err(e)),
+            };
             storage::compute_at_once(layout, a.dtype, [a, b, &c], |[a, b, c], out| {
                 backend().matmul(a, b, Some(c), alpha, beta, out)
             })
         }
-    };
-    y.unwrap_or_else(|| product(a, b, alpha, bias))
+    }
 }
 
 /// What `a` and `b` give as the matrices `la` and `lb`, without history, as `shape`.
@@ -87,13 +96,10 @@ fn times_at_once(a: &Tensor, b: &Tensor, alpha: Scalar) -> Option<Result<Tensor>
         return None;
     }
     let (x, y) = (a.try_data_ref()?, b.try_data_ref()?);
-    if x.dtype != y.dtype || x.dtype == DType::Bool || x.layout.shape[1] != y.layout.shape[0] {
+    if x.dtype != y.dtype || x.layout.shape[1] != y.layout.shape[0] {
         return None;
     }
-    let layout = Layout::contiguous(&[x.layout.shape[0], y.layout.shape[1]]);
-    let made = storage::compute_at_once(layout, x.dtype, [&x, &y], |[a, b], out| {
-        backend().matmul(a, b, None, alpha, Scalar::Int(0), out)
-    })?;
+    let made = matrices_at_once(&x, &y, alpha, None)?;
     drop((x, y));
     Some(made.map(Tensor::from_data))
 }
