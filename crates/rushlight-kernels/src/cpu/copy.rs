@@ -154,7 +154,7 @@ impl Row {
             rows.runs(range, &mut |[xa, oa], count| {
                 let (this, ends) = (self, ends);
                 if (this.xs, this.os) == (1, 1) {
-                    let place = |k: usize| {
+                    let place = move |k: usize| {
                         let (x, out) = ends.at([xa + k as isize * xr, oa + k as isize * or]);
                         (x.cast::<u8>(), out.cast::<u8>())
                     };

@@ -47,16 +47,28 @@ fn runs<T: Copy + Send + Sync>(from: *const T, to: *mut T, dims: &[usize], strid
     let sides = Sides { from, to };
     let last = dims.len() - 1;
     let (width, bytes) = (dims[last], dims[last] * size_of::<T>());
-    if last > 0 && strides[last] == 1 && bytes <= SHORT {
+    if last > 0 && strides[last].abs() == 1 && bytes <= SHORT {
         let grid = Grid::new(&dims[..last], [&strides[..last]]);
         let [step] = grid.inner();
         pool::for_ranges(grid.len(), (TASK / width).max(1), |range| {
             let mut done = range.start;
             grid.runs(range, &mut |[at], n| {
-                let (from, to) = (sides.from(at).cast::<u8>(), sides.to(done * width).cast::<u8>());
-                let step = step * size_of::<T>() as isize;
+                let (from, to) = (sides.from(at), sides.to(done * width));
+                let place = move |i: usize| (from.wrapping_offset(i as isize * step), to.wrapping_add(i * width));
                 // SAFETY: rows of x, and of out from number `done` on, which are this task's.
-                unsafe { rows(bytes, n, |i| (from.wrapping_offset(i as isize * step), to.wrapping_add(i * bytes))) };
+                unsafe {
+                    if strides[last] == 1 {
+                        rows(bytes, n, move |i| {
+                            let (from, to) = place(i);
+                            (from.cast::<u8>(), to.cast::<u8>())
+                        });
+                    } else {
+                        reversed_rows(width, n, move |i| {
+                            let (last, to) = place(i);
+                            (last.wrapping_sub(width - 1), to)
+                        });
+                    }
+                }
                 done += n;
             });
         });
@@ -87,8 +99,8 @@ pub(super) unsafe fn run<T: Copy + Send + Sync>(from: *const T, step: isize, to:
         match step {
             1 => std::ptr::copy_nonoverlapping(from, to.as_mut_ptr().cast(), to.len()),
             -1 => {
-                let from = std::slice::from_raw_parts(from.wrapping_sub(to.len() - 1), to.len());
-                simd::run_widest(Reversed { from, to });
+                let (len, to) = (to.len(), to.as_mut_ptr().cast());
+                reversed_rows(len, 1, move |_| (from.wrapping_sub(len - 1), to));
             }
             0 => to.fill(MaybeUninit::new(*from)),
             _ => to.iter_mut().enumerate().for_each(|(i, to)| _ = to.write(*from.offset(i as isize * step))),
@@ -101,7 +113,8 @@ pub(super) const SHORT: usize = 1 << 13;
 /// How many bytes ahead of what is copied, rows are asked for, a row at least: hardware does not foresee them.
 const AHEAD: usize = 1 << 11;
 
-/// Copies `n` rows of `bytes` bytes each: `place` tells where from and where to.
+/// Copies `n` rows of `bytes` bytes each: `place` tells where from and where to. It had better own what it needs: what it only refers to is
+/// read again for each row.
 ///
 /// # Safety
 /// They may be read and written, and the two sides are apart.
@@ -168,18 +181,63 @@ impl<P: Fn(usize) -> (*const u8, *mut u8)> Rows<P> {
     }
 }
 
-/// Elements in reverse.
-struct Reversed<'a, T> {
-    from: &'a [T],
-    to: &'a mut [MaybeUninit<T>],
+/// As [`rows`], of `len` elements each, the last of which becomes the first.
+///
+/// # Safety
+/// As there.
+#[inline]
+unsafe fn reversed_rows<T: Copy>(len: usize, n: usize, place: impl Fn(usize) -> (*const T, *mut T)) {
+    simd::run_widest(Reversed { len, n, place });
 }
 
-impl<T: Copy> Body for Reversed<'_, T> {
+struct Reversed<P> {
+    len: usize,
+    n: usize,
+    place: P,
+}
+
+impl<T: Copy, P: Fn(usize) -> (*const T, *mut T)> Body for Reversed<P> {
     type Out = ();
     #[inline(always)]
     fn run<S: Isa>(self) {
-        for (to, from) in self.to.iter_mut().zip(self.from.iter().rev()) {
-            to.write(*from);
+        // SAFETY: `reversed_rows`' contract; no block is longer than a row.
+        unsafe {
+            match (self.len, size_of::<T>()) {
+                (0, _) => {}
+                (64.., 1) => self.blocks::<64>(),
+                (32.., 1..=2) => self.blocks::<32>(),
+                (16.., 1..=4) => self.blocks::<16>(),
+                (8.., _) => self.blocks::<8>(),
+                (4.., _) => self.blocks::<4>(),
+                (2.., _) => self.blocks::<2>(),
+                _ => self.blocks::<1>(),
+            }
+        }
+    }
+}
+
+impl<T: Copy, P: Fn(usize) -> (*const T, *mut T)> Reversed<P> {
+    /// Rows as blocks of `N` elements, the last of which overlaps the one before it. The compiler makes one shuffle of a block.
+    ///
+    /// # Safety
+    /// As [`reversed_rows`], and `len >= N`.
+    #[inline(always)]
+    unsafe fn blocks<const N: usize>(self) {
+        let Reversed { len, n, place } = self;
+        for i in 0..n {
+            let (from, to) = place(i);
+            let (next, _) = place((i + 1).min(n - 1));
+            let copy = |at: usize| {
+                let at_end = len - N - at;
+                // SAFETY: a block of the row.
+                unsafe {
+                    simd::prefetch(next.add(at_end).cast());
+                    let block = from.add(at_end).cast::<[T; N]>().read_unaligned();
+                    to.add(at).cast::<[T; N]>().write_unaligned(std::array::from_fn(|i| block[N - 1 - i]));
+                }
+            };
+            (0..len - N).step_by(N).for_each(copy);
+            copy(len - N);
         }
     }
 }
@@ -228,6 +286,11 @@ mod tests {
             Layout::contiguous(&[2, 9, 17, 11]).permute(&[3, 0, 2, 1]),
             Layout::contiguous(&[4, 6, 5, 32]).permute(&[0, 2, 1, 3]),
             Layout::contiguous(&[33, 47]).flip(1),
+            Layout::contiguous(&[300]).flip(0),
+            Layout::contiguous(&[3, 9000]).flip(1),
+            Layout::contiguous(&[7, 70]).flip(0).flip(1),
+            Layout::contiguous(&[9, 5]).flip(1),
+            Layout::contiguous(&[9, 3, 20]).narrow(2, 1, 2).flip(2),
             Layout::contiguous(&[33, 47]).flip(0).transpose(0, 1),
             Layout::contiguous(&[60, 40]).slice(1, 3, 2, 15),
             Layout::contiguous(&[1, 20]).broadcast_to(&[30, 20]).unwrap(),

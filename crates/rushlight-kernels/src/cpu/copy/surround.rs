@@ -116,15 +116,16 @@ impl<T: Copy + Send + Sync> Surround<'_, T> {
         };
         // SAFETY: the caller's; the block's rows were counted above.
         unsafe {
-            let row = |i: usize| {
-                let from = from + (i - top - rows.start) as isize * rows.step;
-                self.ends.at([from, (i * wide + columns.start) as isize])
+            let (ends, first_row) = (self.ends, top + rows.start);
+            let row = move |i: usize| {
+                let from = from + (i - first_row) as isize * rows.step;
+                ends.at([from, (i * wide + columns.start) as isize])
             };
             self.fill(first * wide, inner.start * wide);
             if !inner.is_empty() {
                 let (begin, end) = (columns.start, columns.start + columns.block);
                 self.fill(inner.start * wide, inner.start * wide + begin);
-                self.band(inner.len(), |i| row(inner.start + i));
+                self.band(inner.len(), move |i| row(inner.start + i));
                 self.fill((inner.end - 1) * wide + end, inner.end * wide);
             }
             self.fill(inner.end * wide, last * wide);
@@ -133,7 +134,7 @@ impl<T: Copy + Send + Sync> Surround<'_, T> {
 
     /// Copies `n` rows of the block, and fills the gaps between them: the end of one row, and the start of the next.
     #[inline(always)]
-    unsafe fn band(&self, n: usize, row: impl Fn(usize) -> (*const T, *mut T)) {
+    unsafe fn band(&self, n: usize, row: impl Fn(usize) -> (*const T, *mut T) + Copy) {
         let (columns, gap) = (self.columns, self.columns.whole - self.columns.block);
         // SAFETY: the caller's.
         unsafe {
@@ -142,7 +143,7 @@ impl<T: Copy + Send + Sync> Surround<'_, T> {
                 return simd::run_widest(Band { block: columns.block, gap, value: value.as_ptr(), n, row });
             }
             if columns.step == 1 {
-                let place = |i: usize| {
+                let place = move |i: usize| {
                     let (x, out) = row(i);
                     (x.cast::<u8>(), out.cast::<u8>())
                 };

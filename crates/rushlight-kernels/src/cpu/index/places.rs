@@ -1,9 +1,88 @@
 //! Advanced indexing: rows of a tensor at the places that several index tensors name together.
 
 use super::*;
+use smallvec::SmallVec;
 use std::ops::Range;
 
-/// Where each index tuple points, in elements from `x[0, …]`; from the block cache, as there may be many.
+/// Index tensors of one shape, and the dimensions that they index.
+struct Indices<'a> {
+    of: SmallVec<[Indexed<'a>; 2]>,
+    /// Index tuples.
+    len: usize,
+}
+
+struct Indexed<'a> {
+    index: &'a View<'a>,
+    grid: Grid<1>,
+    /// Size and stride of the indexed dimension.
+    size: usize,
+    step: isize,
+}
+
+impl<'a> Indices<'a> {
+    fn new(indices: &'a [View<'a>], shape: &[usize], strides: &[isize]) -> Self {
+        let of = indices.iter().zip(shape).zip(strides).map(|((index, &size), &step)| {
+            let grid = Grid::new(&index.layout.shape, [&index.layout.strides]);
+            Indexed { index, grid, size, step }
+        });
+        Indices { of: of.collect(), len: indices.first().map_or(1, |v| v.numel()) }
+    }
+    /// Writes where index tuples `range`, in row-major order, point to, in elements from `x[0, …]`; whether one was outside.
+    ///
+    /// # Safety
+    /// There is room for as many.
+    unsafe fn resolve(&self, range: Range<usize>, to: *mut isize) -> Result<bool> {
+        // SAFETY: the caller's, and positions of each index's layout.
+        unsafe {
+            if self.of.is_empty() {
+                to.write_bytes(0, range.len());
+            }
+            let mut outside = false;
+            for (dim, Indexed { index, grid, size, step }) in self.of.iter().enumerate() {
+                let ([is], (size, step), mut to) = (grid.inner(), (*size, *step), to);
+                with_index!(index, I => grid.runs(range.clone(), &mut |[at], n| {
+                    let index = index.ptr::<I>().wrapping_offset(at);
+                    outside |= match (dim, is) {
+                        (0, 1) => simd::run_widest(Place::<_, true> { index, is: 1, n, size, step, to }),
+                        (0, _) => simd::run(Place::<_, true> { index, is, n, size, step, to }),
+                        (_, 1) => simd::run_widest(Place::<_, false> { index, is: 1, n, size, step, to }),
+                        _ => simd::run(Place::<_, false> { index, is, n, size, step, to }),
+                    };
+                    to = to.add(n);
+                }));
+            }
+            Ok(outside)
+        }
+    }
+    /// Calls `f`, which answers as [`resolve`](Self::resolve) does, for parts of all index tuples, on several threads. Fails if an index was
+    /// outside, naming the first.
+    fn each_part(&self, grain: usize, f: impl Fn(Range<usize>) -> Result<bool> + Sync) -> Result<()> {
+        let bad = AtomicBool::new(false);
+        pool::for_ranges(self.len, grain, |range| {
+            if !matches!(f(range), Ok(false)) {
+                bad.store(true, Ordering::Relaxed);
+            }
+        });
+        if bad.into_inner() {
+            for (dim, Indexed { index, size, .. }) in self.of.iter().enumerate() {
+                // SAFETY: `I` is index's type.
+                with_index!(index, I => unsafe { check::<I>(index.ptr(), index.layout, *size, dim, *size)? });
+            }
+        }
+        Ok(())
+    }
+    /// Where all index tuples point to.
+    fn spots(&self) -> Result<Spots> {
+        let spots = Spots { memory: Buffer::uninit(self.len.max(1) * size_of::<isize>())?, len: self.len };
+        // SAFETY: room for all of them; tasks write disjoint places.
+        self.each_part(GRAIN, |range| unsafe {
+            self.resolve(range.clone(), spots.memory.as_ptr().cast::<isize>().add(range.start))
+        })?;
+        Ok(spots)
+    }
+}
+
+/// Where each index tuple points to; from the block cache, as there may be many.
 struct Spots {
     memory: Buffer,
     len: usize,
@@ -11,82 +90,41 @@ struct Spots {
 
 impl Spots {
     fn as_slice(&self) -> &[isize] {
-        // SAFETY: `resolve` has written all of them; blocks are aligned for any element.
+        // SAFETY: `spots` has written all of them; blocks are aligned for any element.
         unsafe { std::slice::from_raw_parts(self.memory.as_ptr().cast(), self.len) }
     }
 }
 
-/// Checks and wraps the indices, and adds up their steps, in row-major order of the indices.
-fn resolve(indices: &[View], shape: &[usize], strides: &[isize]) -> Result<Spots> {
-    let len = indices.first().map_or(1, |v| v.numel());
-    let memory = Buffer::uninit(len.max(1) * size_of::<isize>())?;
-    let to = Ptr(memory.as_ptr().cast::<isize>().cast_const());
-    if indices.is_empty() {
-        // SAFETY: room for one.
-        unsafe { to.get().cast_mut().write(0) };
-    }
-    for (dim, index) in indices.iter().enumerate() {
-        let (size, step) = (shape[dim], strides[dim]);
-        with_index!(index, I => {
-            let grid = Grid::new(&index.layout.shape, [&index.layout.strides]);
-            let [is] = grid.inner();
-            let from = Ptr(index.ptr::<I>());
-            let bad = AtomicBool::new(false);
-            pool::for_ranges(len, GRAIN, |range| {
-                let (mut any, mut done) = (false, range.start);
-                grid.runs(range, &mut |[at], n| {
-                    // SAFETY: positions of the index's layout; tasks write disjoint places.
-                    any |= unsafe {
-                        let (index, to) = (from.get().offset(at), to.get().cast_mut().add(done));
-                        match (dim, is) {
-                            (0, 1) => place::<_, true>(index, 1, n, size, step, to),
-                            (0, _) => place::<_, true>(index, is, n, size, step, to),
-                            (_, 1) => place::<_, false>(index, 1, n, size, step, to),
-                            _ => place::<_, false>(index, is, n, size, step, to),
-                        }
-                    };
-                    done += n;
-                });
-                if any {
-                    bad.store(true, Ordering::Relaxed);
-                }
-            });
-            if bad.into_inner() {
-                // SAFETY: `I` is index's type.
-                unsafe { check::<I>(index.ptr(), index.layout, size, dim, size)? };
-            }
-        });
-    }
-    Ok(Spots { memory, len })
-}
-
-/// Sets, or raises, `n` places by what an index says; whether one was outside.
-///
-/// # Safety
-/// All of it is valid.
-#[inline(always)]
-unsafe fn place<I: Index, const FIRST: bool>(
+/// Sets, or raises, the `n` places at `to` by what an index says; whether one was outside.
+struct Place<I, const FIRST: bool> {
     index: *const I,
     is: isize,
     n: usize,
     size: usize,
     step: isize,
     to: *mut isize,
-) -> bool {
-    let (size, last) = (size as i64, 2 * size as i64 - 1);
-    let mut outside = 0;
-    for j in 0..n {
-        // SAFETY: the caller's.
-        unsafe {
-            let i = index.offset(j as isize * is).read().get();
-            let shifted = i.wrapping_add(size);
-            outside |= shifted | last.wrapping_sub(shifted);
-            let i = if i < 0 { shifted } else { i };
-            let before = if FIRST { 0 } else { to.add(j).read() };
-            to.add(j).write(before.wrapping_add((i as isize).wrapping_mul(step)));
+}
+
+impl<I: Index, const FIRST: bool> Body for Place<I, FIRST> {
+    type Out = bool;
+    #[inline(always)]
+    fn run<S: Isa>(self) -> bool {
+        let Place { index, is, n, size, step, to } = self;
+        let (size, last) = (size as i64, 2 * size as i64 - 1);
+        let mut outside = 0;
+        for j in 0..n {
+            // SAFETY: who made it has seen to it that indices may be read, and places written.
+            unsafe {
+                let i = index.offset(j as isize * is).read().get();
+                let shifted = i.wrapping_add(size);
+                outside |= shifted | last.wrapping_sub(shifted);
+                let i = if i < 0 { shifted } else { i };
+                let before = if FIRST { 0 } else { to.add(j).read() };
+                to.add(j).write(before.wrapping_add((i as isize).wrapping_mul(step)));
+            }
         }
+        outside < 0
     }
-    outside < 0
 }
 
 /// The two sides of `take` and `put`: `outer` walks the index positions of the dense side, `rest` the trailing dimensions of both.
@@ -117,31 +155,67 @@ impl Rows {
     fn by_columns(&self) -> bool {
         self.rest.len() == 1 || self.outer.is_run(0) && self.rest.inner()[1] != 1
     }
+    /// Whether rows are longer than one element, but none of them work for several tasks, and lie without gaps at even distances.
+    fn are_short_lines(&self) -> bool {
+        (2..=GRAIN).contains(&self.rest.len()) && self.rest.inner() == [1, 1] && self.rest.is_line() && self.outer.is_line()
+    }
 }
 
 /// See [`Backend`].
 pub fn take(x: View, indices: &[View], out: &mut ViewMut) -> Result<()> {
-    let from = resolve(indices, x.shape(), x.strides())?;
+    let from = Indices::new(indices, x.shape(), x.strides());
     let rows = Rows::new(x.layout, out.layout, indices.len());
-    let width = rows.rest.len();
-    if from.len == 0 || width == 0 {
-        return Ok(());
+    if from.len == 0 || rows.rest.len() == 0 {
+        return from.spots().map(drop);
     }
     by_width!(x.dtype, T => {
-        // SAFETY: as wide as x's type.
-        let copy = same_memory(&x, out).then(|| unsafe { to_vec::<T>(x.ptr(), x.layout) });
-        if let Some(copy) = copy {
+        if same_memory(&x, out) {
+            from.spots()?;
+            // SAFETY: as wide as x's type.
+            let copy = unsafe { to_vec::<T>(x.ptr(), x.layout) };
             let layout = Layout::contiguous(x.shape());
-            let from = resolve(indices, &layout.shape, &layout.strides)?;
+            let from = Indices::new(indices, &layout.shape, &layout.strides).spots()?;
             let rows = Rows::new(&layout, out.layout, indices.len());
             // SAFETY: positions were checked.
             unsafe { take_rows(copy.as_ptr(), from.as_slice(), &rows, out) };
+        } else if rows.are_short_lines() && !indices.iter().any(|index| same_memory(index, out)) {
+            // SAFETY: x's own layout.
+            unsafe { take_lines::<T>(x.ptr(), &from, &rows, out)? };
         } else {
             // SAFETY: positions were checked.
-            unsafe { take_rows::<T>(x.ptr(), from.as_slice(), &rows, out) };
+            unsafe { take_rows::<T>(x.ptr(), from.spots()?.as_slice(), &rows, out) };
         }
     });
     Ok(())
+}
+
+/// Index tuples that are resolved at once by who copies their rows: fewer than a core does while another one comes.
+const TUPLES: usize = 64;
+
+/// Rows without gaps: who checks some indices also copies their rows.
+///
+/// # Safety
+/// `x` is readable at every position within its layout plus `rows.rest`; `out` is as wide as `T`.
+unsafe fn take_lines<T: Copy + Sync>(x: *const T, from: &Indices, rows: &Rows, out: &mut ViewMut) -> Result<()> {
+    let (width, [step], size) = (rows.rest.len(), rows.outer.inner(), size_of::<T>());
+    let (x, out) = (Ptr(x), &*out);
+    from.each_part((GRAIN / 2 / width).max(1), |range| {
+        let mut spots = [0; TUPLES];
+        for first in range.clone().step_by(TUPLES) {
+            let n = TUPLES.min(range.end - first);
+            // SAFETY: room for so many; rows are copied once their positions have been checked; tasks write rows of their own.
+            unsafe {
+                if from.resolve(first..first + n, spots.as_mut_ptr())? {
+                    return Ok(true);
+                }
+                let (x, out, spots) = (x.get(), out.ptr::<T>().wrapping_offset(first as isize * step), spots.as_ptr());
+                moves::rows(width * size, n, move |i| {
+                    (x.wrapping_offset(*spots.add(i)).cast::<u8>(), out.wrapping_offset(i as isize * step).cast::<u8>())
+                });
+            }
+        }
+        Ok(false)
+    })
 }
 
 /// # Safety
@@ -177,20 +251,6 @@ unsafe fn take_rows<T: Copy + Sync>(x: *const T, from: &[isize], rows: &Rows, ou
         return;
     }
     let grain = (GRAIN / width).max(1);
-    if width <= GRAIN && (xs, os) == (1, 1) && rows.rest.is_line() && rows.outer.is_line() {
-        let ([step], size) = (rows.outer.inner(), size_of::<T>());
-        pool::for_ranges(from.len(), grain, |range| {
-            let (x, out) = (x.get(), out.ptr::<T>());
-            let (first, from) = (range.start, &from[range]);
-            let place = |i: usize| {
-                let to = out.wrapping_offset((first + i) as isize * step);
-                (x.wrapping_offset(from[i]).cast::<u8>(), to.cast::<u8>())
-            };
-            // SAFETY: `from` was checked; tasks write rows of their own.
-            unsafe { moves::rows(width * size, from.len(), place) };
-        });
-        return;
-    }
     // Long rows are split too: a task is a block of rows or a piece of one.
     let pieces = width.div_ceil(GRAIN);
     pool::for_ranges(from.len() * pieces, grain, |range| {
@@ -229,7 +289,7 @@ unsafe fn spread<T: Copy>(x: *const T, xs: isize, out: *mut T, os: isize, n: usi
 
 /// See [`Backend`].
 pub fn put(op: ScatterOp, indices: &[View], src: View, out: &mut ViewMut) -> Result<()> {
-    let to = resolve(indices, out.shape(), out.strides())?;
+    let to = Indices::new(indices, out.shape(), out.strides()).spots()?;
     let to = to.as_slice();
     join_by_op!(op, out.dtype, T, join => {
         if same_memory(&src, out) {

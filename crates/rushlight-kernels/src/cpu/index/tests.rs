@@ -169,6 +169,11 @@ fn an_index_error_names_the_first_bad_index_and_writes_nothing() {
     let error = put(ScatterOp::Set, &[index.view()], src.view(), &mut x.view_mut()).unwrap_err();
     assert_eq!(error.message(), "index -4 is out of bounds for dimension 0 with size 3");
     assert_eq!(x.values(), [1.0, 2.0, 3.0]);
+    let rows = Sample::of(DType::F32, &[3, 2], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+    let many: Vec<f64> = (0..300).map(|i| if i < 298 { (i % 6) as f64 - 3.0 } else { (i - 295) as f64 }).collect();
+    let out = Sample::zeros(DType::F32, Layout::contiguous(&[300, 2]));
+    let error = take(rows.view(), &[Sample::of(DType::I64, &[300], &many).view()], &mut out.view_mut()).unwrap_err();
+    assert_eq!(error.message(), "index 3 is out of bounds for dimension 0 with size 3");
     let floats = Sample::of(DType::F32, &[1], &[0.0]);
     assert!(take(x.view(), &[floats.view()], &mut src.view_mut()).is_err());
 }

@@ -4,7 +4,9 @@
 use super::columns::{STEP, join_accumulators, join_pieces, join_row, join_step};
 use super::fold::Fold;
 use super::rows::Slots;
+use super::run::{CACHED, LANES, fold_columns};
 use crate::backend::*;
+use crate::cpu::number::Arith;
 use crate::cpu::pool;
 use crate::cpu::walk::{GRAIN, Grid};
 
@@ -23,9 +25,12 @@ pub(super) fn fold<F: Fold>(x: View, outer: &Grid<2>, reduced: &Grid<1>, inner: 
     let (height, width) = (reduced.len(), inner.len());
     // Of few rows at least four long ones, or folding the accumulators would cost more than making them.
     let joined = 1usize << (LONG / width).min(height / 4).ilog2();
-    let long = joined * width;
+    let piece = PIECE * joined;
     let gapless = inner.is_run(0) && reduced.inner() == [width as isize] && reduced.is_line();
-    let pieces = (height * width).div_ceil(PIECE * long);
+    let pieces = height.div_ceil(piece);
+    // Lanes that hold whole rows stay in registers.
+    let in_lanes = F::Acc::IS_FLOAT && LANES.is_multiple_of(width) && height * width >= LONG;
+    let ask = gapless && x.numel() <= CACHED / size_of::<F::In>();
     let mut groups = Vec::with_capacity(outer.len());
     outer.each(0..outer.len(), |at| groups.push(at));
     let write = |to: isize, acc: &dyn Fn(usize) -> F::Acc| {
@@ -38,12 +43,12 @@ pub(super) fn fold<F: Fold>(x: View, outer: &Grid<2>, reduced: &Grid<1>, inner: 
     };
     let mut partial = vec![F::IDENTITY; if pieces > 1 { groups.len() * pieces * width } else { 0 }];
     let slots = Slots(partial.as_mut_ptr());
-    pool::for_ranges(groups.len() * pieces, GRAIN / (PIECE * long).min(height * width), |tasks| {
+    pool::for_ranges(groups.len() * pieces, GRAIN / (piece.min(height) * width), |tasks| {
         let (mut scratch, mut near, mut far) = (Vec::new(), Vec::new(), Vec::new());
         for task in tasks {
-            let (group, piece) = (task / pieces, task % pieces);
+            let (group, at) = (task / pieces, task % pieces * piece);
             let first = x.ptr::<F::In>().wrapping_offset(groups[group][0]);
-            let rows = piece * PIECE * joined..((piece + 1) * PIECE * joined).min(height);
+            let rows = at..(at + piece).min(height);
             let elements = if gapless {
                 // SAFETY: these rows follow each other without gaps, within x.
                 unsafe { std::slice::from_raw_parts(first.add(rows.start * width), rows.len() * width) }
@@ -58,11 +63,18 @@ pub(super) fn fold<F: Fold>(x: View, outer: &Grid<2>, reduced: &Grid<1>, inner: 
                 });
                 &scratch
             };
-            for level in [&mut near, &mut far] {
-                level.clear();
-                level.resize(long, F::IDENTITY);
+            near.clear();
+            if in_lanes {
+                let (rows, rest) = elements.as_chunks::<LANES>();
+                near.extend_from_slice(&fold_columns::<F>(rows, ask));
+                join_row::<F>(&mut near[..rest.len()], rest);
+            } else {
+                far.clear();
+                near.resize(joined * width, F::IDENTITY);
+                far.resize(joined * width, F::IDENTITY);
+                fold_long::<F>(elements, &mut near, &mut far);
             }
-            fold_piece::<F>(elements, &mut near, &mut far, width);
+            fold_accumulators::<F>(&mut near, width);
             if pieces == 1 {
                 write(groups[group][1], &|j| near[j]);
                 continue;
@@ -81,28 +93,33 @@ pub(super) fn fold<F: Fold>(x: View, outer: &Grid<2>, reduced: &Grid<1>, inner: 
     }
 }
 
-/// Folds the columns of rows that follow each other into the first `width` places of `near`; both accumulators come with identities.
-fn fold_piece<F: Fold>(elements: &[F::In], near: &mut [F::Acc], far: &mut [F::Acc], width: usize) {
-    let mut left = near.len();
-    let mut steps = elements.chunks_exact(STEP * left);
+/// Folds the columns of long rows that follow each other into `near`; both accumulators come with identities.
+fn fold_long<F: Fold>(elements: &[F::In], near: &mut [F::Acc], far: &mut [F::Acc]) {
+    let long = near.len();
+    let mut steps = elements.chunks_exact(STEP * long);
     let pours = steps.len() >= POUR;
     for (k, step) in steps.by_ref().enumerate() {
-        join_step::<F>(near, &std::array::from_fn(|r| &step[r * left..(r + 1) * left]));
+        join_step::<F>(near, &std::array::from_fn(|r| &step[r * long..(r + 1) * long]));
         if (k + 1) % POUR == 0 {
             join_accumulators::<F>(far, near);
             near.fill(F::IDENTITY);
         }
     }
     // The last long row may be cut off.
-    for row in steps.remainder().chunks(left) {
+    for row in steps.remainder().chunks(long) {
         join_row::<F>(&mut near[..row.len()], row);
     }
     if pours {
         join_accumulators::<F>(near, far);
     }
+}
+
+/// Folds the accumulators of several rows into the first `width` places.
+fn fold_accumulators<F: Fold>(acc: &mut [F::Acc], width: usize) {
+    let mut left = acc.len();
     while left > width {
         left /= 2;
-        let (low, high) = near.split_at_mut(left);
+        let (low, high) = acc.split_at_mut(left);
         join_accumulators::<F>(low, &high[..left]);
     }
 }

@@ -8,9 +8,9 @@ use std::hint::black_box;
 use std::mem::MaybeUninit;
 
 /// Accumulators side by side: four AVX-512 registers of f32, enough to hide the latency of an addition.
-const LANES: usize = 64;
-/// Elements after which the accumulators are poured into a second set, the two levels of a cascade: each sees 32 of them.
-const BLOCK: usize = 32 * LANES;
+pub(super) const LANES: usize = 64;
+/// Steps after which the accumulators are poured into a second set: the two levels of a cascade.
+const BLOCK: usize = 32;
 /// Accumulators of what is left after the last full set of lanes.
 const FEW: usize = 16;
 /// Zeros, then ones in all bits: `FEW` of them from number `n` on are a mask of the last n places. As loaded numbers they become a vector's
@@ -29,7 +29,7 @@ const SIDE: usize = 16;
 /// Bytes from what is folded to what is asked for: hardware stops at the end of each run.
 const AHEAD: usize = 1 << 11;
 /// What cannot stay in the last-level cache comes faster without being asked for: fewer instructions leave more loads under way.
-const CACHED: usize = 1 << 24;
+pub(super) const CACHED: usize = 1 << 24;
 
 with_simd! {
     fold_run<F: Fold>(elements: &[F::In]) -> F::Acc {
@@ -107,23 +107,37 @@ fn witness_of<F: Fold>(seen: [F::Acc; FEW]) -> F::Acc {
     if F::PASSES_NAN { tree(seen, Arith::add) } else { F::Acc::ZERO }
 }
 
-/// The quick fold of a run but for its last steps, and its [`witness`]. All loops over lanes have fixed lengths and fixed places, so that
-/// the lanes stay in registers. What comes later is asked for if the caller says so.
+with_simd! {
+    // Folds rows of lanes, each lane for itself.
+    fold_columns<F: Fold>(rows: &[[F::In; LANES]], ask: bool) -> [F::Acc; LANES] {
+        let (mut totals, seen) = fold_chunks::<F>(rows, ask);
+        if witness_of::<F>(few_of::<F>(seen, [F::Acc::ZERO; FEW], Arith::add)).is_nan() {
+            // What has been joined already does no harm: it is only extremes that pass over NaNs.
+            for row in rows {
+                for l in 0..LANES {
+                    totals[l] = F::join(totals[l], F::lift(row[l]));
+                }
+            }
+        }
+        totals
+    }
+}
+
+/// The quick fold of each lane of `chunks`, and its [`witness`]. All loops over lanes have fixed lengths and fixed places, so that the lanes
+/// stay in registers. What comes later is asked for if the caller says so.
 #[inline(always)]
-fn fold_lanes<F: Fold>(elements: &[F::In], ask: bool) -> ([F::Acc; FEW], [F::Acc; FEW]) {
+fn fold_chunks<F: Fold>(chunks: &[[F::In; LANES]], ask: bool) -> ([F::Acc; LANES], [F::Acc; LANES]) {
     let (mut far, mut seen) = ([F::IDENTITY; LANES], [F::Acc::ZERO; LANES]);
-    let even = elements.len() / LANES * LANES;
-    for block in elements[..even].chunks(BLOCK) {
+    for block in chunks.chunks(BLOCK) {
         let mut near = [F::IDENTITY; LANES];
-        let chunks = block.as_chunks::<LANES>().0;
         if ask {
-            for chunk in chunks {
+            for chunk in block {
                 let bytes = chunk.as_ptr().cast::<u8>().wrapping_add(AHEAD);
                 (0..size_of::<[F::In; LANES]>()).step_by(64).for_each(|line| prefetch(bytes.wrapping_add(line)));
                 join_lanes::<F>(&mut near, &mut seen, chunk);
             }
         } else {
-            for chunk in chunks {
+            for chunk in block {
                 join_lanes::<F>(&mut near, &mut seen, chunk);
             }
         }
@@ -131,8 +145,16 @@ fn fold_lanes<F: Fold>(elements: &[F::In], ask: bool) -> ([F::Acc; FEW], [F::Acc
             far[l] = F::quick(far[l], near[l]);
         }
     }
+    (far, seen)
+}
+
+/// The quick fold of a run but for its last steps, and its [`witness`].
+#[inline(always)]
+fn fold_lanes<F: Fold>(elements: &[F::In], ask: bool) -> ([F::Acc; FEW], [F::Acc; FEW]) {
+    let (chunks, rest) = elements.as_chunks::<LANES>();
+    let (far, seen) = fold_chunks::<F>(chunks, ask);
     let (mut few, mut few_seen) = ([F::IDENTITY; FEW], [F::Acc::ZERO; FEW]);
-    let (chunks, rest) = elements[even..].as_chunks::<FEW>();
+    let (chunks, rest) = rest.as_chunks::<FEW>();
     for chunk in chunks {
         for l in 0..FEW {
             few[l] = F::quick(few[l], F::lift(chunk[l]));

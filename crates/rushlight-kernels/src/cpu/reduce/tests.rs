@@ -119,7 +119,9 @@ fn every_op_dtype_layout_and_set_of_dims_agrees_with_the_naive_fold() {
 
 #[test]
 fn large_groups_agree_with_the_naive_fold() {
-    let cases: [(&[usize], &[usize]); 6] = [
+    let cases: [(&[usize], &[usize]); 8] = [
+        (&[9001, 8], &[0]),
+        (&[2, 300, 32], &[1]),
         (&[300_001], &[0]),
         (&[2, 140_000], &[1]),
         (&[5000, 7], &[0]),
@@ -207,6 +209,7 @@ fn nan_wins_wherever_it_stands() {
             (vec![3, 50], [1]),
             (vec![20], [0]),
             (vec![80, 100], [0]),
+            (vec![250, 8], [0]),
             (vec![70, 40], [0]),
         ];
         for (shape, dims) in shapes {

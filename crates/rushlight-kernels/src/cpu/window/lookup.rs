@@ -18,6 +18,8 @@ const TASK: usize = 1 << 15;
 const ROWS: usize = 32;
 /// Shorter runs are copied as single elements.
 const RUN: usize = 8;
+/// As many single elements of each row are copied one after the other for all rows, without a loop in a loop.
+const FEW: usize = 4;
 
 /// Elements `from…` of one row, which are elements `to…` of another.
 #[derive(Clone, Copy)]
@@ -112,12 +114,18 @@ pub(super) fn lookup(x: View, places: &[Vec<usize>], out: &mut ViewMut) -> Resul
 unsafe fn copy<T: Copy>(ends: &[(*const T, *mut T)], long: &[Run], singles: &[(isize, isize)]) {
     // SAFETY: the caller's.
     unsafe {
-        for run in long {
-            let place = |i: usize| {
-                let (from, to) = ends[i];
-                (from.wrapping_add(run.from).cast::<u8>(), to.wrapping_add(run.to).cast::<u8>())
+        for &Run { from, to, len } in long {
+            let place = move |i: usize| {
+                let (x, out) = ends[i];
+                (x.wrapping_add(from).cast::<u8>(), out.wrapping_add(to).cast::<u8>())
             };
-            moves::rows(run.len * size_of::<T>(), ends.len(), place);
+            moves::rows(len * size_of::<T>(), ends.len(), place);
+        }
+        if singles.len() <= FEW {
+            for &(from, to) in singles {
+                ends.iter().for_each(|(x, out)| out.offset(to).write(x.offset(from).read()));
+            }
+            return;
         }
         for (x, out) in ends {
             for &(from, to) in singles {
