@@ -11,6 +11,7 @@ use crate::backend::*;
 use crate::cpu::pool;
 use crate::cpu::rows::{Compute, Shared, load, store};
 use crate::cpu::simd::{self, Body, Isa, Real};
+use crate::cpu::walk::GRAIN;
 use crate::*;
 use std::ops::Range;
 
@@ -246,7 +247,9 @@ pub(super) fn backward<T: Compute<Wide: Real>>(kernel: ClassLoss, ins: &[View], 
     let (to, to_step) = (Shared::new(out.ptr::<T>()), out.strides()[kernel.dim]);
     let zero = <T::Wide as Real>::ZERO;
     let n = job.n;
-    pool::for_ranges(rows, job.rows_per_chunk(), |range| {
+    // Of scores that come as logarithms one element of each row is read, but all are written.
+    let grain = if kernel.of_scores { job.rows_per_chunk() } else { (GRAIN / n.max(1)).max(1) };
+    pool::for_ranges(rows, grain, |range| {
         // The factor of a row, and its class.
         let factor = |row: usize, at: [isize; 3]| {
             // SAFETY: an offset of the target's own.
