@@ -29,7 +29,7 @@ def square(torch, op, over):
 @reduce.case(
     "sum {0}, dim {1}",
     *(("64x64x32x32", dim) for dim in range(4)),
-    *((shape, dim) for shape in ("4096x4096", "100000x8") for dim in range(2)),
+    *((shape, dim) for shape in ("4096x4096", "100000x8", "10000x100") for dim in range(2)),
 )
 def sums(torch, shape, dim):
     x = torch.randn(*map(int, shape.split("x")))

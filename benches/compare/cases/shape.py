@@ -87,6 +87,11 @@ def of_matrix(apply):
     return build
 
 
+def flip_short(torch):
+    x = torch.randn(100_000, 10)
+    return lambda: x.flip(1)
+
+
 shape.table("{0}", {
     "gather 1000x1000, dim 0": lambda torch: gather(torch, 0),
     "gather 1000x1000, dim 1": lambda torch: gather(torch, 1),
@@ -104,6 +109,7 @@ shape.table("{0}", {
     "masked_fill 1000x1000": masked_fill,
     "roll 1000x1000": of_matrix(lambda torch, x: x.roll(100, 1)),
     "flip 1000x1000": of_matrix(lambda torch, x: x.flip(1)),
+    "flip 100000x10": flip_short,
     "repeat 1000x1000 twice": of_matrix(lambda torch, x: x.repeat(1, 2)),
     "tril 1000x1000": of_matrix(lambda torch, x: x.tril()),
 })  # fmt: skip

@@ -4,7 +4,7 @@
 
 use super::fold::{All, Any, Fold, Max, Min, Pairwise, Prod, Sum, SumOfSquares};
 use super::rows::{self, SHORT, Slots};
-use super::run::{fold_run, fold_runs};
+use super::run::{Runs, fold_run, fold_runs};
 use crate::backend::*;
 use crate::cpu::matmul::try_run;
 use crate::cpu::number::Number;
@@ -119,11 +119,15 @@ fn fold<F: Fold>(slabs: &Slabs, groups: usize, size: usize, out: &mut ViewMut) -
         return try_run(groups.div_ceil(together), |task| {
             let range = task * together..((task + 1) * together).min(groups);
             slabs.with::<F::In, _>(range.start * size..range.end * size, |elements| {
-                let rows = elements.chunks_exact(size);
-                let mut places = range.map(|group| to.at(group));
+                let mut places = range.clone().map(|group| to.at(group));
                 // SAFETY: the output is contiguous, with a place for each group.
                 let put = |total| places.by_ref().take(1).for_each(|at| unsafe { at.write(F::lower(total)) });
-                if size <= SHORT { rows.map(whole::<F>).for_each(put) } else { fold_runs::<F>(elements.len(), rows, put) }
+                if size <= SHORT {
+                    return elements.chunks_exact(size).map(whole::<F>).for_each(put);
+                }
+                let groups = Runs { first: elements.as_ptr(), step: size as isize, n: size };
+                // SAFETY: the elements of these groups.
+                unsafe { fold_runs::<F>(elements.len(), groups, range.len(), put) }
             })
         });
     }

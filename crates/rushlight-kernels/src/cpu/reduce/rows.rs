@@ -1,7 +1,7 @@
 //! Groups whose elements follow one another: each is folded by [`fold_run`], a long one in pieces that meet as a balanced tree.
 
 use super::fold::{Fold, Pairwise, with_simd};
-use super::run::{fold_run, fold_runs};
+use super::run::{Runs, fold_run, fold_runs};
 use crate::backend::*;
 use crate::cpu::walk::{GRAIN, Grid};
 use crate::cpu::{pool, simd};
@@ -60,14 +60,14 @@ fn runs<F: Fold>(x: View, kept: &Grid<2>, n: usize, out: &ViewMut, range: Range<
     let [step, out_step] = kept.inner();
     kept.runs(range, &mut |[from, to], count| {
         let mut place = out.ptr::<F::Out>().wrapping_offset(to);
-        let first = x.ptr::<F::In>().wrapping_offset(from);
-        // SAFETY: a group within x.
-        let groups = (0..count as isize).map(|g| unsafe { std::slice::from_raw_parts(first.wrapping_offset(g * step), n) });
-        fold_runs::<F>(kept.len() * n, groups, |total| {
-            // SAFETY: a position of out's layout; each group has its own.
-            unsafe { place.write(F::lower(total)) };
-            place = place.wrapping_offset(out_step);
-        });
+        let groups = Runs { first: x.ptr::<F::In>().wrapping_offset(from), step, n };
+        // SAFETY: groups within x, and as many positions of out's layout, each group's own.
+        unsafe {
+            fold_runs::<F>(kept.len() * n, groups, count, |total| {
+                place.write(F::lower(total));
+                place = place.wrapping_offset(out_step);
+            });
+        }
     });
 }
 

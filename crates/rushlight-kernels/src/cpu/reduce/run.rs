@@ -11,7 +11,10 @@ use std::mem::MaybeUninit;
 pub(super) const LANES: usize = 64;
 /// Steps after which the accumulators are poured into a second set: the two levels of a cascade.
 const BLOCK: usize = 32;
-/// Accumulators of what is left after the last full set of lanes.
+/// Runs from this length on are folded by all lanes. Below, these would cost more to join than they save: a core adds up several runs at a
+/// time.
+const MANY: usize = 32 * FEW;
+/// Accumulators of short runs, and of what is left after the last full set of lanes.
 const FEW: usize = 16;
 /// Zeros, then ones in all bits: `FEW` of them from number `n` on are a mask of the last n places. As loaded numbers they become a vector's
 /// mask, where comparisons with a length became a branch for each lane.
@@ -27,7 +30,7 @@ static LAST: [i32; 2 * FEW] = {
 /// Runs of [`fold_runs`] whose last partial results meet side by side.
 const SIDE: usize = 16;
 /// Bytes from what is folded to what is asked for: hardware stops at the end of each run.
-const AHEAD: usize = 1 << 11;
+const AHEAD: usize = 3 << 11;
 /// What cannot stay in the last-level cache comes faster without being asked for: fewer instructions leave more loads under way.
 pub(super) const CACHED: usize = 1 << 24;
 
@@ -36,56 +39,91 @@ with_simd! {
         if is_in_order::<F>(elements.len()) {
             return in_order::<F>(elements);
         }
-        let (parts, seen) = fold_lanes::<F>(elements, false);
+        let (parts, seen) = if elements.len() < MANY { fold_few::<F>(elements, 0, false) } else { fold_many::<F>(elements, false) };
+        // Through memory: else the short vectors of the last steps become those of everything before.
+        let (parts, seen) = (black_box(parts), black_box(seen));
         let (total, seen) = (F::gather(parts), witness_of::<F>(seen));
         if seen.is_nan() { in_order::<F>(elements) } else { total }
     }
 }
 
-/// Folds runs of equal length out of `all` elements, each as [`fold_run`] does, and passes on their results in order.
-pub(super) fn fold_runs<'a, F: Fold>(all: usize, mut runs: impl Iterator<Item = &'a [F::In]>, mut put: impl FnMut(F::Acc)) {
+/// Runs of `n` elements each, `step` apart.
+#[derive(Clone, Copy)]
+pub(super) struct Runs<T> {
+    pub first: *const T,
+    pub step: isize,
+    pub n: usize,
+}
+
+impl<T> Runs<T> {
+    /// # Safety
+    /// There is a run number `r`.
+    #[inline(always)]
+    unsafe fn get<'a>(self, r: usize) -> &'a [T] {
+        // SAFETY: the caller's.
+        unsafe { std::slice::from_raw_parts(self.first.offset(r as isize * self.step), self.n) }
+    }
+}
+
+/// Folds `count` of the runs out of `all` elements, each as [`fold_run`] does, and passes on their results in order.
+///
+/// # Safety
+/// There are as many runs.
+pub(super) unsafe fn fold_runs<F: Fold>(all: usize, mut runs: Runs<F::In>, count: usize, mut put: impl FnMut(F::Acc)) {
     let ask = all <= CACHED / size_of::<F::In>();
-    loop {
-        let (mut some, mut count): ([&[F::In]; SIDE], usize) = ([&[]; SIDE], 0);
-        for (place, run) in some.iter_mut().zip(&mut runs) {
-            *place = run;
-            count += 1;
+    for start in (0..count).step_by(SIDE) {
+        // SAFETY: the caller's.
+        match SIDE.min(count - start) {
+            1 => put(fold_run::<F>(unsafe { runs.get(0) })),
+            some => fold_some::<F>(runs, ask, &mut [F::IDENTITY; SIDE][..some]).iter().for_each(|total| put(*total)),
         }
-        match &some[..count] {
-            [] => return,
-            [run] => put(fold_run::<F>(run)),
-            some => fold_some::<F>(some, ask, &mut [F::IDENTITY; SIDE]).iter().for_each(|total| put(*total)),
-        }
+        runs.first = runs.first.wrapping_offset(SIDE as isize * runs.step);
     }
 }
 
 with_simd! {
-    fold_some<'a, F: Fold>(runs: &[&[F::In]], ask: bool, totals: &'a mut [F::Acc; SIDE]) -> &'a [F::Acc] {
-        let totals = &mut totals[..runs.len()];
-        if is_in_order::<F>(runs[0].len()) {
-            for (total, run) in totals.iter_mut().zip(runs) {
-                *total = in_order::<F>(run);
+    // As many runs as there are totals, which `fold_runs` has seen to.
+    fold_some<'a, F: Fold>(runs: Runs<F::In>, ask: bool, totals: &'a mut [F::Acc]) -> &'a [F::Acc] {
+        if is_in_order::<F>(runs.n) {
+            for (r, total) in totals.iter_mut().enumerate() {
+                // SAFETY: a run.
+                *total = in_order::<F>(unsafe { runs.get(r) });
             }
             return totals;
         }
-        // Only the rows of runs are written, and read.
+        // Only the rows of runs are written.
         let (mut parts, mut turned) = (MaybeUninit::<[[F::Acc; FEW]; SIDE]>::uninit(), MaybeUninit::<[[F::Acc; SIDE]; FEW]>::uninit());
         let (parts, turned) = (parts.as_mut_ptr(), turned.as_mut_ptr());
-        let mut spoilt = 0;
-        for (r, run) in runs.iter().enumerate() {
-            let (few, seen) = fold_lanes::<F>(run, ask);
-            // SAFETY: there are at most `SIDE` runs.
-            unsafe { (*parts)[r] = few };
-            spoilt |= u32::from(witness_of::<F>(seen).is_nan()) << r;
+        if totals.len() < SIDE {
+            // SAFETY: numbers, whose zero is all zero bits.
+            unsafe { turned.write_bytes(0, 1) };
+        }
+        let mut all_seen = [F::Acc::ZERO; FEW];
+        for r in 0..totals.len() {
+            // SAFETY: a run, and its row.
+            let seen = unsafe {
+                let run = runs.get(r);
+                let (few, seen) = if runs.n < MANY { fold_few::<F>(run, 0, ask) } else { fold_many::<F>(run, ask) };
+                (*parts)[r] = few;
+                seen
+            };
+            for l in 0..FEW {
+                all_seen[l] = witness::<F>(all_seen[l], seen[l]);
+            }
         }
         // SAFETY: as many rows of `FEW` as there are runs, which become as many columns.
-        unsafe { transpose(parts.cast(), FEW as isize, turned.cast::<F::Acc>(), SIDE as isize, runs.len(), FEW) }
-        for (r, total) in totals.iter_mut().enumerate() {
-            // SAFETY: a column that has been written.
-            *total = F::gather(from_fn(|l| unsafe { (*turned)[l][r] }));
+        unsafe { transpose(parts.cast(), FEW as isize, turned.cast::<F::Acc>(), SIDE as isize, totals.len(), FEW) }
+        let mut all = [F::IDENTITY; SIDE];
+        for r in 0..SIDE {
+            // SAFETY: a column of runs, or of zeros.
+            all[r] = F::gather(from_fn(|l| unsafe { (*turned)[l][r] }));
         }
-        for (r, total) in totals.iter_mut().enumerate().filter(|(r, _)| spoilt >> r & 1 != 0) {
-            *total = in_order::<F>(runs[r]);
+        totals.copy_from_slice(&all[..totals.len()]);
+        if witness_of::<F>(black_box(all_seen)).is_nan() {
+            for (r, total) in totals.iter_mut().enumerate() {
+                // SAFETY: a run.
+                *total = fold_run::<F>(unsafe { runs.get(r) });
+            }
         }
         totals
     }
@@ -132,8 +170,7 @@ fn fold_chunks<F: Fold>(chunks: &[[F::In; LANES]], ask: bool) -> ([F::Acc; LANES
         let mut near = [F::IDENTITY; LANES];
         if ask {
             for chunk in block {
-                let bytes = chunk.as_ptr().cast::<u8>().wrapping_add(AHEAD);
-                (0..size_of::<[F::In; LANES]>()).step_by(64).for_each(|line| prefetch(bytes.wrapping_add(line)));
+                prefetch_after(chunk);
                 join_lanes::<F>(&mut near, &mut seen, chunk);
             }
         } else {
@@ -150,27 +187,49 @@ fn fold_chunks<F: Fold>(chunks: &[[F::In; LANES]], ask: bool) -> ([F::Acc; LANES
 
 /// The quick fold of a run but for its last steps, and its [`witness`].
 #[inline(always)]
-fn fold_lanes<F: Fold>(elements: &[F::In], ask: bool) -> ([F::Acc; FEW], [F::Acc; FEW]) {
-    let (chunks, rest) = elements.as_chunks::<LANES>();
+fn fold_many<F: Fold>(elements: &[F::In], ask: bool) -> ([F::Acc; FEW], [F::Acc; FEW]) {
+    let chunks = elements.as_chunks::<LANES>().0;
     let (far, seen) = fold_chunks::<F>(chunks, ask);
-    let (mut few, mut few_seen) = ([F::IDENTITY; FEW], [F::Acc::ZERO; FEW]);
-    let (chunks, rest) = rest.as_chunks::<FEW>();
-    for chunk in chunks {
+    let (few, few_seen) = fold_few::<F>(elements, chunks.len() * LANES, ask);
+    let seen = if F::PASSES_NAN { few_of::<F>(seen, few_seen, Arith::add) } else { few_seen };
+    (few_of::<F>(far, few, F::quick), seen)
+}
+
+/// As [`fold_many`], by one set of lanes: elements `from..`, of at least `FEW`.
+#[inline(always)]
+fn fold_few<F: Fold>(elements: &[F::In], from: usize, ask: bool) -> ([F::Acc; FEW], [F::Acc; FEW]) {
+    let (mut few, mut seen) = ([F::IDENTITY; FEW], [F::Acc::ZERO; FEW]);
+    let (chunks, rest) = elements[from..].as_chunks::<FEW>();
+    let mut join = |chunk: &[F::In; FEW]| {
         for l in 0..FEW {
             few[l] = F::quick(few[l], F::lift(chunk[l]));
-            few_seen[l] = witness::<F>(few_seen[l], F::lift(chunk[l]));
+            seen[l] = witness::<F>(seen[l], F::lift(chunk[l]));
         }
+    };
+    if ask {
+        for chunk in chunks {
+            prefetch_after(chunk);
+            join(chunk);
+        }
+    } else {
+        chunks.iter().for_each(join);
     }
     if let ([_, ..], Some(last), Some(keep)) = (rest, elements.last_chunk::<FEW>(), LAST[rest.len()..].first_chunk::<FEW>()) {
         // The last elements in one go, without those that have been folded before.
         for l in 0..FEW {
             let x = F::lift(last[l]);
             few[l] = F::quick(few[l], x.keep(keep[l], F::IDENTITY));
-            few_seen[l] = witness::<F>(few_seen[l], x.keep(keep[l], F::Acc::ZERO));
+            seen[l] = witness::<F>(seen[l], x.keep(keep[l], F::Acc::ZERO));
         }
     }
-    let seen = if F::PASSES_NAN { few_of::<F>(seen, few_seen, Arith::add) } else { few_seen };
-    (few_of::<F>(far, few, F::quick), seen)
+    (few, seen)
+}
+
+/// Asks for what lies [`AHEAD`] of a chunk.
+#[inline(always)]
+fn prefetch_after<T, const N: usize>(chunk: &[T; N]) {
+    let bytes = chunk.as_ptr().cast::<u8>().wrapping_add(AHEAD);
+    (0..size_of_val(chunk)).step_by(64).for_each(|line| prefetch(bytes.wrapping_add(line)));
 }
 
 #[inline(always)]
