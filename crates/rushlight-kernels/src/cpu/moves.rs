@@ -1,6 +1,8 @@
 //! Copies of strided views into contiguous memory, without a stop in between: runs are copied as they are, and a transposition is made
 //! of blocks in registers.
 
+mod weave;
+
 use super::pool;
 use super::simd::{self, Body, Isa};
 use super::walk::{Grid, by_width};
@@ -14,16 +16,26 @@ use std::ops::Range;
 const TASK: usize = 1 << 16;
 /// Side of the blocks that tasks of a transposition are made of: a few lines of the cache from each row.
 const SIDE: usize = 64;
+/// Elements of a column that are woven in one go.
+const BAND: usize = 1 << 10;
 
 /// Copies `x` to a contiguous view `out` of its shape and dtype, which it does not overlap.
 pub(crate) fn copy(x: &View, out: &ViewMut) {
     let (dims, strides) = collapse(x.shape(), &[x.strides()]);
     let strides = &strides[0];
     let inner = dims.len() - 1;
-    let dense = (0..inner).find(|&d| strides[d] == 1 && dims[d] >= 8);
-    by_width!(x.dtype, T => match dense {
-        Some(dim) if dims[inner] >= 8 && strides[inner].abs() >= 8 => transposed::<T>(x.ptr(), out.ptr(), &dims, strides, dim),
-        _ => runs::<T>(x.ptr(), out.ptr(), &dims, strides),
+    let few = 2..=weave::MOST;
+    let dense = (0..inner).find(|&d| strides[d] == 1 && dims[d] > weave::MOST);
+    let woven = (0..inner).find(|&d| strides[d] == 1 && few.contains(&dims[d]) && strides[inner] == dims[d] as isize);
+    let far = strides[inner].unsigned_abs() > weave::MOST;
+    by_width!(x.dtype, T => {
+        let sides = Sides { from: x.ptr::<T>(), to: out.ptr::<T>() };
+        match (dense, woven) {
+            (Some(dim), _) if dims[inner] > weave::MOST && far => transposed(&sides, &dims, strides, dim),
+            (Some(dim), _) if few.contains(&dims[inner]) && strides[inner] != 1 => wove(&sides, &dims, strides, dim),
+            (_, Some(dim)) if dims[inner] > weave::MOST => unwove(&sides, &dims, strides, dim),
+            _ => runs(&sides, &dims, strides),
+        }
     })
 }
 
@@ -43,8 +55,7 @@ impl<T> Sides<T> {
     }
 }
 
-fn runs<T: Copy + Send + Sync>(from: *const T, to: *mut T, dims: &[usize], strides: &[isize]) {
-    let sides = Sides { from, to };
+fn runs<T: Copy + Send + Sync>(sides: &Sides<T>, dims: &[usize], strides: &[isize]) {
     let last = dims.len() - 1;
     let (width, bytes) = (dims[last], dims[last] * size_of::<T>());
     if last > 0 && strides[last].abs() == 1 && bytes <= SHORT {
@@ -243,30 +254,63 @@ impl<T: Copy, P: Fn(usize) -> (*const T, *mut T)> Reversed<P> {
 }
 
 /// x is dense along `dim`, out along the last dimension.
-fn transposed<T: Copy + Send + Sync>(from: *const T, to: *mut T, dims: &[usize], strides: &[isize], dim: usize) {
+fn transposed<T: Copy + Send + Sync>(sides: &Sides<T>, dims: &[usize], strides: &[isize], dim: usize) {
     let inner = dims.len() - 1;
+    bands(dims, strides, [dim, inner], SIDE, |at, place, step, high| {
+        for column in (0..dims[inner]).step_by(SIDE) {
+            let from = sides.from(at + column as isize * strides[inner]);
+            // SAFETY: a block of x, and of out, which no other task writes.
+            unsafe { simd::transpose(from, strides[inner], sides.to(place + column), step, SIDE.min(dims[inner] - column), high) }
+        }
+    });
+}
+
+/// As [`transposed`], where the last dimension is short.
+fn wove<T: Copy + Send + Sync>(sides: &Sides<T>, dims: &[usize], strides: &[isize], dim: usize) {
+    let inner = dims.len() - 1;
+    bands(dims, strides, [dim, inner], BAND, |at, place, row, n| {
+        // SAFETY: as there.
+        unsafe { weave::weave(sides.from(at), strides[inner], dims[inner], sides.to(place), row, n) }
+    });
+}
+
+/// x is dense along a short dimension, `dim`, and then along the last one.
+fn unwove<T: Copy + Send + Sync>(sides: &Sides<T>, dims: &[usize], strides: &[isize], dim: usize) {
+    let (inner, step) = (dims.len() - 1, contiguous_strides(dims)[dim]);
+    bands(dims, strides, [inner, dim], BAND, |at, place, _, n| {
+        // SAFETY: as there.
+        unsafe { weave::unweave(sides.from(at), dims[dim], sides.to(place), step, n) }
+    });
+}
+
+/// Calls `f(position in x, position in out, stride in out, n)` for bands of at most `most` elements of dimension `along`, and each index of the
+/// others but `whole`.
+fn bands(
+    dims: &[usize],
+    strides: &[isize],
+    [along, whole]: [usize; 2],
+    most: usize,
+    f: impl Fn(isize, usize, isize, usize) + Sync,
+) {
     let places = contiguous_strides(dims);
-    let (high, wide) = (dims[dim], dims[inner]);
-    let others: SmallVec<[usize; 6]> = (0..inner).filter(|&d| d != dim).collect();
-    let outer: usize = others.iter().map(|&d| dims[d]).product();
-    // A task is a band of rows of out, across their whole width.
-    let bands = high.div_ceil(SIDE);
-    let sides = Sides { from, to };
-    pool::for_ranges(outer * bands, TASK / (SIDE.min(high) * wide), |tasks: Range<usize>| {
+    let count = dims[along].div_ceil(most);
+    // Indices of one band follow each other, as they write to the same lines of the cache.
+    let mut order: SmallVec<[usize; 6]> = (0..dims.len()).filter(|&d| d != along && d != whole).collect();
+    order.insert(order.len().saturating_sub(1), along);
+    let sizes: SmallVec<[usize; 6]> = order.iter().map(|&d| if d == along { count } else { dims[d] }).collect();
+    pool::for_ranges(sizes.iter().product(), TASK / (most.min(dims[along]) * dims[whole]), |tasks: Range<usize>| {
         for task in tasks {
-            let (mut rest, band) = (task / bands, task % bands * SIDE);
-            let (mut at, mut place) = (band as isize, band as isize * places[dim]);
-            for &d in others.iter().rev() {
-                let i = (rest % dims[d]) as isize;
-                (at, place) = (at + i * strides[d], place + i * places[d]);
-                rest /= dims[d];
+            let (mut rest, mut at, mut place, mut n) = (task, 0, 0, 0);
+            for (&d, &size) in order.iter().zip(&sizes).rev() {
+                let mut i = rest % size;
+                rest /= size;
+                if d == along {
+                    i *= most;
+                    n = most.min(dims[along] - i);
+                }
+                (at, place) = (at + i as isize * strides[d], place + i as isize * places[d]);
             }
-            for column in (0..wide).step_by(SIDE) {
-                let from = sides.from(at + column as isize * strides[inner]);
-                let to = sides.to(place as usize + column);
-                // SAFETY: a block of x, and of out, which no other task writes.
-                unsafe { simd::transpose(from, strides[inner], to, places[dim], SIDE.min(wide - column), SIDE.min(high - band)) }
-            }
+            f(at, place as usize, places[along], n);
         }
     });
 }
@@ -287,6 +331,14 @@ mod tests {
             Layout::contiguous(&[4, 6, 5, 32]).permute(&[0, 2, 1, 3]),
             Layout::contiguous(&[33, 47]).flip(1),
             Layout::contiguous(&[300]).flip(0),
+            Layout::contiguous(&[2, 3, 21, 19]).permute(&[0, 2, 3, 1]),
+            Layout::contiguous(&[2, 40, 4]).transpose(1, 2),
+            Layout::contiguous(&[3, 2, 17]).permute(&[2, 1, 0]),
+            Layout::contiguous(&[5, 60]).transpose(0, 1),
+            Layout::contiguous(&[60, 6]).transpose(0, 1),
+            Layout::contiguous(&[2, 2000, 3]).permute(&[0, 2, 1]),
+            Layout::contiguous(&[50, 1]).broadcast_to(&[50, 2]).unwrap(),
+            Layout::contiguous(&[3, 70]).flip(0).transpose(0, 1),
             Layout::contiguous(&[3, 9000]).flip(1),
             Layout::contiguous(&[7, 70]).flip(0).flip(1),
             Layout::contiguous(&[9, 5]).flip(1),
