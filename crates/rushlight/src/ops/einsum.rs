@@ -85,10 +85,18 @@ fn contract(a: &Tensor, of_a: &[usize], b: &Tensor, of_b: &[usize], out: &[usize
             order.iter().map(|l| labels.iter().position(|m| m == l).expect("the operand has the label") as i64).collect();
         expand(&permute(t, &places)?, &sizes)
     };
-    let left = reshape(&matrices(&a, &of_a, [&batch, &rows, &inner])?, &[count(&batch), count(&rows), count(&inner)])?;
-    let right = reshape(&matrices(&b, &of_b, [&batch, &inner, &cols])?, &[count(&batch), count(&inner), count(&cols)])?;
-    let product =
-        if batch.is_empty() { mm(&squeeze_dim(&left, &[0])?, &squeeze_dim(&right, &[0])?)? } else { bmm(&left, &right)? };
+    let left = matrices(&a, &of_a, [&batch, &rows, &inner])?;
+    let right = matrices(&b, &of_b, [&batch, &inner, &cols])?;
+    let product = if !batch.is_empty() && rows.is_empty() && cols.is_empty() && matches!(a.dtype(), DType::F32 | DType::F64) {
+        // Dot products: very many tiny matrices would cost a call each.
+        let over: SmallVec<[i64; 6]> = (batch.len()..left.rank()).map(|d| d as i64).collect();
+        let product = mul(&left, &right)?;
+        if over.is_empty() { product } else { sum_dim(&product, Some(&over), false, None)? }
+    } else {
+        let left = reshape(&left, &[count(&batch), count(&rows), count(&inner)])?;
+        let right = reshape(&right, &[count(&batch), count(&inner), count(&cols)])?;
+        if batch.is_empty() { mm(&squeeze_dim(&left, &[0])?, &squeeze_dim(&right, &[0])?)? } else { bmm(&left, &right)? }
+    };
     let labels: Vec<usize> = [&batch[..], &rows, &cols].concat();
     let shape: Dims = labels.iter().map(|&l| size(l)).collect();
     let y = relabel(product, &shape)?;
@@ -241,7 +249,7 @@ fn distinct(x: &Tensor, labels: &[usize], operand: usize) -> Result<(Tensor, Vec
 #[op("(equation, operands)", number, function,
     samples = ["'ij,jk->ik', [T(2, 3), T(3, 4)]", "'ij,jk', [T(2, 3), T(3, 4)]", "'bij,bjk->bki', [T(2, 2, 3), T(2, 3, 2)]", "'ii', [T(3, 3)]", "'ii->i', [T(3, 3)]",
         "'i,j,k->kij', [T(2), T(3), T(2)]", "'...ij,...jk->...ik', [T(2, 2, 3), T(3, 2)]", "'ij->', [T(2, 3)]", "'ij->ji', [T(2, 3)]",
-        "'bn,anm,bm->ba', [T(2, 3), T(4, 3, 2), T(2, 2)]", "'i,i->', [T(0), T(0)]", "' a b , b c -> a c ', [T(2, 1), T(3, 2)]"],
+        "'bn,anm,bm->ba', [T(2, 3), T(4, 3, 2), T(2, 2)]", "'i,i->', [T(0), T(0)]", "'bi,bi->b', [T(4, 3), T(4, 3)]", "'...i,...i->...', [T(2, 3, 2), T(3, 1)]", "' a b , b c -> a c ', [T(2, 1), T(3, 2)]"],
     errors = [("'ij,jk', [T(2, 3), T(4, 5)]", "einsum(): subscript j has size 4 for operand 1 which does not broadcast with previously seen size 3"),
         ("'ij,jk->iz', [T(2, 3), T(3, 5)]", "einsum(): output subscript z does not appear in the equation for any input operand"),
         ("'ijk,jk->i', [T(2, 3), T(3, 5)]", "einsum(): the number of subscripts in the equation (3) does not match the number of dimensions (2) for operand 0 and no ellipsis was given"),

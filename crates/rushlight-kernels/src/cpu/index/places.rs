@@ -155,9 +155,9 @@ impl Rows {
     fn by_columns(&self) -> bool {
         self.rest.len() == 1 || self.outer.is_run(0) && self.rest.inner()[1] != 1
     }
-    /// Whether rows are longer than one element, but none of them work for several tasks, and lie without gaps at even distances.
+    /// Whether rows are made of lines without gaps, and are few tasks' work, and lie at even distances.
     fn are_short_lines(&self) -> bool {
-        (2..=GRAIN).contains(&self.rest.len()) && self.rest.inner() == [1, 1] && self.rest.is_line() && self.outer.is_line()
+        (2..=4 * GRAIN).contains(&self.rest.len()) && self.rest.inner() == [1, 1] && self.outer.is_line()
     }
 }
 
@@ -192,7 +192,7 @@ pub fn take(x: View, indices: &[View], out: &mut ViewMut) -> Result<()> {
 /// Index tuples that are resolved at once by who copies their rows: fewer than a core does while another one comes.
 const TUPLES: usize = 64;
 
-/// Rows without gaps: who checks some indices also copies their rows.
+/// Rows of lines: who checks some indices also copies what lies there, line by line.
 ///
 /// # Safety
 /// `x` is readable at every position within its layout plus `rows.rest`; `out` is as wide as `T`.
@@ -209,8 +209,11 @@ unsafe fn take_lines<T: Copy + Sync>(x: *const T, from: &Indices, rows: &Rows, o
                     return Ok(true);
                 }
                 let (x, out, spots) = (x.get(), out.ptr::<T>().wrapping_offset(first as isize * step), spots.as_ptr());
-                moves::rows(width * size, n, move |i| {
-                    (x.wrapping_offset(*spots.add(i)).cast::<u8>(), out.wrapping_offset(i as isize * step).cast::<u8>())
+                rows.rest.runs(0..width, &mut |[xa, oa], wide| {
+                    let (x, out) = (x.wrapping_offset(xa), out.wrapping_offset(oa));
+                    moves::rows(wide * size, n, move |i| {
+                        (x.wrapping_offset(*spots.add(i)).cast::<u8>(), out.wrapping_offset(i as isize * step).cast::<u8>())
+                    });
                 });
             }
         }

@@ -105,7 +105,8 @@ impl Geometry {
         };
         let numel: usize = dims.iter().product();
         let limit = SLOT / program.dtypes.iter().map(|&d| register_size(d)).max().unwrap_or(8);
-        let (tile, tiling, tiles) = tiling(&dims, &strides, limit);
+        let few = program.insts.iter().filter(|inst| !matches!(inst, Inst::Load(_) | Inst::Const(_))).count() <= 2;
+        let (tile, tiling, tiles) = tiling(&dims, &strides, limit, few);
         let operands = views
             .iter()
             .zip(strides)
@@ -299,6 +300,9 @@ impl Geometry {
 /// Elements of a tile that needs no scratch: a call costs little against it, and parts of a piece of work stay many.
 const LONG: usize = 1 << 13;
 
+/// Elements of a row for which calls of a few kernels cost less than a copy of the row.
+const LONE: usize = 128;
+
 /// The length of a row's parts, which is much the same, in whole vectors, and at most `limit`; and their number.
 fn parts(width: usize, limit: usize) -> (usize, usize) {
     let tile = width.div_ceil(width.div_ceil(limit)).next_multiple_of(16).min(limit);
@@ -306,7 +310,9 @@ fn parts(width: usize, limit: usize) -> (usize, usize) {
 }
 
 /// Elements per tile, how tiles are made, and their number.
-fn tiling(dims: &[usize], strides: &[Strides], limit: usize) -> (usize, Tiling, usize) {
+///
+/// `few`: whether there are few instructions, so that a tile may be short.
+fn tiling(dims: &[usize], strides: &[Strides], limit: usize, few: bool) -> (usize, Tiling, usize) {
     let inner = dims.len() - 1;
     let (width, rows) = (dims[inner], dims[..inner].iter().product::<usize>());
     // A dimension along which an operand is dense that is not along the last.
@@ -316,7 +322,10 @@ fn tiling(dims: &[usize], strides: &[Strides], limit: usize) -> (usize, Tiling, 
         let counts = [dims[dim].div_ceil(sizes[0]), width.div_ceil(sizes[1])];
         return (sizes[0] * sizes[1], Tiling::Blocks { dim, sizes, counts }, rows / dims[dim] * counts[0] * counts[1]);
     }
-    if inner == 0 || width * 2 > limit {
+    // Rows that are long enough to be tiles need no copies where they do not follow each other.
+    let apart = |s: &Strides| access(dims, s, &Tiling::Rows) == Access::Strided;
+    let as_they_are = || few && width >= LONE && strides.iter().all(|s| matches!(s[inner], 0 | 1)) && strides.iter().any(apart);
+    if inner == 0 || width * 2 > limit || as_they_are() {
         let (tile, per_row) = parts(width, limit);
         (tile, Tiling::Parts(per_row), rows * per_row)
     } else {

@@ -1,5 +1,6 @@
 //! Moving elements between strided views and contiguous tiles. Only the size of an element matters.
 
+use crate::cpu::moves;
 use crate::cpu::simd::{self, Body, Isa};
 use crate::*;
 use smallvec::SmallVec;
@@ -72,15 +73,7 @@ unsafe fn gather<T: Copy + Send + Sync>(from: *const T, stride: isize, n: usize,
         match stride {
             0 => fill(*from, to, n),
             1 => std::ptr::copy_nonoverlapping(from, to, n),
-            -1 => simd::run_widest(Reversed {
-                from: std::slice::from_raw_parts(from.wrapping_sub(n - 1), n),
-                to: std::slice::from_raw_parts_mut(to.cast(), n),
-            }),
-            _ => {
-                for i in 0..n {
-                    *to.add(i) = *from.offset(i as isize * stride);
-                }
-            }
+            _ => moves::run(from, stride, std::slice::from_raw_parts_mut(to.cast(), n)),
         }
     }
 }
@@ -117,21 +110,39 @@ impl<T: Copy> Body for Fill<'_, T> {
     }
 }
 
-/// Elements in reverse.
-struct Reversed<'a, T> {
-    from: &'a [T],
-    to: &'a mut [MaybeUninit<T>],
+/// The first element of each row, `width` times.
+struct Spread<T> {
+    from: *const T,
+    step: isize,
+    to: *mut T,
+    width: usize,
+    rows: usize,
 }
 
-impl<T: Copy> Body for Reversed<'_, T> {
+impl<T: Copy> Body for Spread<T> {
     type Out = ();
     #[inline(always)]
     fn run<S: Isa>(self) {
-        for (to, from) in self.to.iter_mut().zip(self.from.iter().rev()) {
-            *to = MaybeUninit::new(*from);
+        let Spread { from, step, mut to, width, rows } = self;
+        for row in 0..rows as isize {
+            // SAFETY: `rows_of`'s: as many rows of both.
+            unsafe {
+                let x = from.offset(row * step).read();
+                if width >= SPLAT {
+                    // By whole vectors, the last of which overlaps the one before.
+                    (0..width - SPLAT).step_by(SPLAT).for_each(|j| to.add(j).cast::<[T; SPLAT]>().write_unaligned([x; SPLAT]));
+                    to.add(width - SPLAT).cast::<[T; SPLAT]>().write_unaligned([x; SPLAT]);
+                } else {
+                    (0..width).for_each(|j| to.add(j).write(x));
+                }
+                to = to.add(width);
+            }
         }
     }
 }
+
+/// Elements that are written at once.
+const SPLAT: usize = 16;
 
 /// Short rows: a walk like an odometer's.
 unsafe fn rows_of<T: Copy + Send + Sync>(mut at: *mut T, dims: &[usize], strides: &[isize], mut row: usize, n: usize, mv: Move) {
@@ -153,26 +164,63 @@ unsafe fn rows_of<T: Copy + Send + Sync>(mut at: *mut T, dims: &[usize], strides
         index[d] = row % dims[d];
         row /= dims[d];
     }
-    let mut done = 0;
+    let (mut done, last) = (0, outer - 1);
     while done < n {
-        let len = width.min(n - done);
+        let count = (dims[last] - index[last]).min((n - done) / width);
         // SAFETY: the caller's.
-        unsafe {
-            match mv {
-                Move::Gather(to) => gather(at, step, len, to.cast::<T>().add(done)),
-                Move::Scatter(from) => scatter(from.cast::<T>().add(done), step, len, at),
+        let moved = unsafe {
+            if count > 1 && several(at, step, strides[last], mv, done, width, count) {
+                count
+            } else {
+                let len = width.min(n - done);
+                match mv {
+                    Move::Gather(to) => gather(at, step, len, to.cast::<T>().add(done)),
+                    Move::Scatter(from) => scatter(from.cast::<T>().add(done), step, len, at),
+                }
+                1
             }
-        }
-        done += len;
+        };
+        done += moved * width;
+        index[last] += moved;
+        at = at.wrapping_offset(moved as isize * strides[last]);
         for d in (0..outer).rev() {
-            index[d] += 1;
-            at = at.wrapping_offset(strides[d]);
             if index[d] < dims[d] {
                 break;
             }
             at = at.wrapping_offset(-strides[d] * dims[d] as isize);
             index[d] = 0;
+            if d > 0 {
+                index[d - 1] += 1;
+                at = at.wrapping_offset(strides[d - 1]);
+            }
         }
+    }
+}
+
+/// Moves rows that are `next` apart, from element `done` of the tile on, if they are dense or of one element each; else false.
+unsafe fn several<T: Copy>(at: *mut T, step: isize, next: isize, mv: Move, done: usize, width: usize, rows: usize) -> bool {
+    let (bytes, wide) = (width * size_of::<T>(), width as isize);
+    // SAFETY: the caller's.
+    unsafe {
+        let ((from, from_next), (to, to_next)) = match mv {
+            Move::Gather(to) => {
+                let to = to.cast::<T>().add(done);
+                if step == 0 {
+                    simd::run_widest(Spread { from: at, step: next, to, width, rows });
+                    return true;
+                }
+                ((at, next), (to, wide))
+            }
+            Move::Scatter(from) => ((from.cast::<T>().add(done), wide), (at, next)),
+        };
+        if step != 1 || bytes > moves::SHORT {
+            return false;
+        }
+        moves::rows(bytes, rows, move |i| {
+            let i = i as isize;
+            (from.wrapping_offset(i * from_next).cast_const().cast(), to.wrapping_offset(i * to_next).cast())
+        });
+        true
     }
 }
 
