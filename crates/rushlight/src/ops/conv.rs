@@ -83,6 +83,7 @@ fn derivative(
 ) -> BackwardFn {
     let (sa, sb) = (s.needs(1).then(|| s.input(a)), s.needs(0).then(|| s.input(b)));
     grad_fn(move |c, g| {
+        let g = &*laid_out(g)?;
         let mut grads: Grads = smallvec![None, None];
         if let (Some(b), true) = (&sb, c.needs(0)) {
             grads[0] = Some(ga(g, &b.get(c)?)?);

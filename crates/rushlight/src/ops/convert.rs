@@ -61,6 +61,13 @@ pub(crate) fn copy_contiguous(x: &Tensor) -> Result<Tensor> {
     Tensor::from_data(copy_data(&x.data())?).with_grad([x], |_| grad_fn(|_, g| Ok([Some(g.clone())])))
 }
 
+/// `x`, or a row-major copy where it repeats elements: the gradient of a sum is one number, seen under a shape, but kernels that walk along rows
+/// want memory.
+pub(crate) fn laid_out(x: &Tensor) -> Result<Cow<'_, Tensor>> {
+    let repeats = !x.is_contiguous() && x.data_ref().layout.strides.contains(&0);
+    if repeats { copy_contiguous(x).map(Cow::Owned) } else { Ok(Cow::Borrowed(x)) }
+}
+
 /// A row-major copy, without history.
 pub(crate) fn copy_data(data: &Data) -> Result<Data> {
     let mut program = Program::new();

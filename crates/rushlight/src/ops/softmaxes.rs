@@ -49,6 +49,7 @@ fn shifted(x: &Tensor, d: usize) -> Result<Tensor> {
 
 /// `y (g - Σ g y)`: the gradient of softmax's input, from its result. An op of its own: its derivative has no other special cases.
 fn softmax_backward(g: &Tensor, y: &Tensor, d: usize) -> Result<Tensor> {
+    let g = &*laid_out(g)?;
     let composed = || mul(y, &sub(g, &sum_along(&mul(g, y)?, d)?, ONE)?);
     along(KernelId::SoftmaxBackward { dim: d }, &[g, y], composed)?.with_grad([g, y], |s| {
         let (sg, sy) = (s.needs(1).then(|| s.input(g)), s.input(y));
@@ -71,6 +72,7 @@ fn softmax_backward(g: &Tensor, y: &Tensor, d: usize) -> Result<Tensor> {
 
 /// `g - exp(y) Σ g`: the gradient of log-softmax's input, from its result.
 fn log_softmax_backward(g: &Tensor, y: &Tensor, d: usize) -> Result<Tensor> {
+    let g = &*laid_out(g)?;
     let composed = || sub(g, &mul(&exp(y)?, &sum_along(g, d)?)?, ONE);
     along(KernelId::LogSoftmaxBackward { dim: d }, &[g, y], composed)?.with_grad([g, y], |s| {
         let (sg, sy) = (s.needs(1).then(|| s.input(g)), s.input(y));

@@ -86,18 +86,24 @@ impl<T: Number> Target<'_, T> {
     }
     /// Whether the bias can be laid down first for micro-kernels to add to.
     fn starts_with_bias(&self) -> bool {
-        self.direct() && self.alpha == T::Acc::ONE && self.beta == T::Acc::ONE && self.bias.is_some_and(|b| b.cs == 1)
+        self.direct() && self.alpha == T::Acc::ONE && self.beta == T::Acc::ONE && self.bias.is_some_and(|b| matches!(b.cs, 0 | 1))
     }
-    /// Copies the bias to `c`.
+    /// Lays the bias down in `c`.
     ///
     /// # Safety
     /// As [`Target::finish`]; [`Target::starts_with_bias`].
     unsafe fn start(&self, block: &Block) {
         let Some(bias) = &self.bias else { return };
         for i in block.rows.clone() {
-            let from = bias.ptr.wrapping_offset(i as isize * bias.rs).wrapping_add(block.cols.start);
+            let from = bias.ptr.wrapping_offset(i as isize * bias.rs + block.cols.start as isize * bias.cs);
+            let (to, n) = (self.at(i, block.cols.start), block.cols.len());
             // SAFETY: the caller's promise. A sum may be added to its own target: then there is nothing to copy.
-            unsafe { std::ptr::copy(from, self.at(i, block.cols.start), block.cols.len()) };
+            unsafe {
+                match bias.cs {
+                    0 => std::slice::from_raw_parts_mut(to, n).fill(*from),
+                    _ => std::ptr::copy(from, to, n),
+                }
+            }
         }
     }
     fn at(&self, i: usize, j: usize) -> *mut T {
