@@ -43,19 +43,19 @@ macro_rules! un_table {
             Log1p "log1p" "log1p({0})" 8 { float: |x| x.ln_1p::<S>() }
             Sin "sin" "sin({0})" 8 { float: |x| x.sin::<S>() }
             Cos "cos" "cos({0})" 8 { float: |x| x.cos::<S>() }
-            Tan "tan" "tan({0})" 100 { float: |x| x.tan() }
-            Asin "asin" "asin({0})" 100 { float: |x| x.asin() }
-            Acos "acos" "acos({0})" 100 { float: |x| x.acos() }
-            Atan "atan" "atan({0})" 100 { float: |x| x.atan() }
-            Sinh "sinh" "sinh({0})" 100 { float: |x| x.sinh() }
-            Cosh "cosh" "cosh({0})" 100 { float: |x| x.cosh() }
+            Tan "tan" "tan({0})" 10 { float: |x| x.tan::<S>() }
+            Asin "asin" "asin({0})" 8 { float: |x| x.asin::<S>() }
+            Acos "acos" "acos({0})" 8 { float: |x| x.acos::<S>() }
+            Atan "atan" "atan({0})" 8 { float: |x| x.atan::<S>() }
+            Sinh "sinh" "sinh({0})" 8 { float: |x| x.sinh::<S>() }
+            Cosh "cosh" "cosh({0})" 8 { float: |x| x.cosh::<S>() }
             Tanh "tanh" "tanh({0})" 6 { float: |x| x.tanh::<S>() }
-            Asinh "asinh" "asinh({0})" 150 { float: |x| x.asinh() }
-            Acosh "acosh" "acosh({0})" 150 { float: |x| x.acosh() }
-            Atanh "atanh" "atanh({0})" 150 { float: |x| x.atanh() }
+            Asinh "asinh" "asinh({0})" 15 { float: |x| x.asinh::<S>() }
+            Acosh "acosh" "acosh({0})" 15 { float: |x| x.acosh::<S>() }
+            Atanh "atanh" "atanh({0})" 15 { float: |x| x.atanh::<S>() }
             Erf "erf" "erf({0})" 10 { float: |x| x.erf::<S>() }
             Erfc "erfc" "erfc({0})" 15 { float: |x| x.erfc::<S>() }
-            Erfinv "erfinv" "erfinv({0})" 500 { float: |x| x.erfinv() }
+            Erfinv "erfinv" "erfinv({0})" 20 { float: |x| x.erfinv::<S>() }
             Lgamma "lgamma" "lgamma({0})" 300 { float: |x| x.lgamma() }
             Digamma "digamma" "digamma({0})" 300 { float: |x| x.digamma() }
             /// Modified Bessel functions of the first kind; the `e` forms are scaled by `exp(-|x|)`.
@@ -86,6 +86,18 @@ macro_rules! un_table {
             }
             /// `x sigmoid(x)`.
             Silu "silu" "({0}) / (1 + exp(-({0})))" 6 { float: |x| x.silu::<S>() }
+            /// `min(max(x + 3, 0), 6) / 6`; NaN stays.
+            Hardsigmoid "hardsigmoid" "fmin(fmax(({0}) + 3, 0), 6) / 6" 2 { float: |x| {
+                let y = x + T::of(3.0);
+                let y = if y < T::ZERO { T::ZERO } else { y };
+                (if y > T::of(6.0) { T::of(6.0) } else { y }) / T::of(6.0)
+            } }
+            /// `x min(max(x + 3, 0), 6) / 6`.
+            Hardswish "hardswish" "({0}) * fmin(fmax(({0}) + 3, 0), 6) / 6" 2 { float: |x| {
+                let y = x + T::of(3.0);
+                let y = if y < T::ZERO { T::ZERO } else { y };
+                x * (if y > T::of(6.0) { T::of(6.0) } else { y }) / T::of(6.0)
+            } }
             /// The quantile of the normal distribution.
             Ndtri "ndtri" "normcdfinv({0})" 500 { float: |x| x.ndtri() }
             /// The log of the normal distribution function.
@@ -129,20 +141,31 @@ macro_rules! bin_table {
                 float: |a, b| if (a < b) | b.is_nan() { a } else { b }, int: |a, b| if a < b { a } else { b }, bool: |a, b| a & b
             }
             /// The quotient rounded down; floats with PyTorch's corrections. An integer zero divisor is an error.
-            FloorDiv "floor_divide" "floor(({0}) / ({1}))" 100 { float: |a, b| a.floor_div(b), int: |a, b| a.floor_div(b) }
+            FloorDiv "floor_divide" "floor(({0}) / ({1}))" 8 { float: |a, b| a.floor_div_from(b, a.fmod::<S>(b)), int: |a, b| a.floor_div(b) }
             /// The quotient rounded towards zero. An integer zero divisor is an error.
             TruncDiv "div_trunc" "trunc(({0}) / ({1}))" 10 { float: |a, b| (a / b).trunc(), int: |a, b| a.trunc_div(b) }
             /// Python's modulo: the sign is the divisor's. An integer zero divisor is an error.
-            Remainder "remainder" "remainder({0}, {1})" 100 { float: |a, b| a.remainder(b), int: |a, b| a.remainder(b) }
+            Remainder "remainder" "remainder({0}, {1})" 6 { float: |a, b| a.remainder_from(b, a.fmod::<S>(b)), int: |a, b| a.remainder(b) }
             /// C's modulo: the sign is the dividend's. An integer zero divisor is an error.
-            Fmod "fmod" "fmod({0}, {1})" 100 { float: |a, b| a.fmod(b), int: |a, b| a.fmod(b) }
+            Fmod "fmod" "fmod({0}, {1})" 5 { float: |a, b| a.fmod::<S>(b), int: |a, b| a.fmod(b) }
             /// Integers wrap; a negative integer exponent gives 0, or 1 and -1 for those bases.
             Pow "pow" "pow({0}, {1})" 20 { float: |a, b| a.pow::<S>(b), int: |a, b| a.pow(b) }
             Div "div" "({0}) / ({1})" 2 { float: |a, b| a / b }
-            Atan2 "atan2" "atan2({0}, {1})" 150 { float: |a, b| a.atan2(b) }
-            Hypot "hypot" "hypot({0}, {1})" 100 { float: |a, b| a.hypot(b) }
+            Atan2 "atan2" "atan2({0}, {1})" 10 { float: |a, b| a.atan2::<S>(b) }
+            Hypot "hypot" "hypot({0}, {1})" 5 { float: |a, b| a.hypot(b) }
             Copysign "copysign" "copysign({0}, {1})" 1 { float: |a, b| a.copysign(b) }
-            Nextafter "nextafter" "nextafter({0}, {1})" 30 { float: |a, b| a.next_after(b) }
+            Nextafter "nextafter" "nextafter({0}, {1})" 2 { float: |a, b| a.next_after(b) }
+            /// `a` where it is positive, else `a` times the slope `b`.
+            LeakyRelu "leaky_relu" "(({0}) > 0 ? ({0}) : ({0}) * ({1}))" 1 { float: |a, b| {
+                let y = a * b;
+                if a > T::ZERO { a } else { y }
+            } }
+            /// `a` between `-b` and `b`, zero for NaN.
+            NanToNum "nan_to_num" "(isnan({0}) ? 0 : fmin(fmax({0}, -({1})), {1}))" 1 { float: |a, b| {
+                let y = if a > b { b } else { a };
+                let y = if y < -b { -b } else { y };
+                if a.is_nan() { T::ZERO } else { y }
+            } }
             /// `log(exp(a) + exp(b))`.
             Logaddexp "logaddexp" "fmax({0}, {1}) + log1p(exp(-abs(({0}) - ({1}))))" 20 { float: |a, b| {
                 let m = if (a > b) | a.is_nan() { a } else { b };

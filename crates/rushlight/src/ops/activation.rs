@@ -66,7 +66,7 @@ pub fn relu6(x: &Tensor) -> Result<Tensor> {
 #[op("(input, negative_slope=0.01)", nn, float_only, inplace, samples = ["T(3, 4)", "T()", "T(0, 2)", "T(3), 0.3"],
     errors = [("I(3)", "not implemented for 'Long'")])]
 pub fn leaky_relu(x: &Tensor, negative_slope: f64) -> Result<Tensor> {
-    activate(x, |x| x.gt(0.0).select(x, x * negative_slope), |g, x| x.gt(0.0).select(g, g * negative_slope))
+    activate(x, |x| x.leaky(negative_slope), |g, x| x.gt(0.0).select(g, g * negative_slope))
 }
 
 /// Returns `x` where it is positive, `weight * x` elsewhere. `weight` has one element, or one for each channel (dimension 1 of `input`).
@@ -313,7 +313,8 @@ pub fn hardtanh(x: &Tensor, min_val: f64, max_val: f64) -> Result<Tensor> {
 /// Source: <https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.hardsigmoid.html>
 #[op("(input)", nn, float_only, inplace, samples = ["T(3, 4, lo=-5, hi=5)", "T()", "T(0, 2)"], errors = [("I(3)", "not implemented for 'Long'")])]
 pub fn hardsigmoid(x: &Tensor) -> Result<Tensor> {
-    activate(x, |x| (x + 3.0).max(0.0).min(6.0) / 6.0, |g, x| x.gt(-3.0).and(x.lt(3.0)).select(g / 6.0, 0.0))
+    floats_only(&[x])?;
+    unary_with(UnOp::Hardsigmoid, x, |g, x, _| x.gt(-3.0).and(x.lt(3.0)).select(g / 6.0, 0.0))
 }
 
 /// Returns `x * min(max(0, x + 3), 6) / 6`.
@@ -321,11 +322,8 @@ pub fn hardsigmoid(x: &Tensor) -> Result<Tensor> {
 /// Source: <https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.hardswish.html>
 #[op("(input)", nn, float_only, inplace, samples = ["T(3, 4, lo=-5, hi=5)", "T()", "T(0, 2)"], errors = [("I(3)", "not implemented for 'Long'")])]
 pub fn hardswish(x: &Tensor) -> Result<Tensor> {
-    activate(
-        x,
-        |x| x * (x + 3.0).max(0.0).min(6.0) / 6.0,
-        |g, x| x.le(-3.0).select(0.0, x.lt(3.0).select(g * (x / 3.0 + 0.5), g)),
-    )
+    floats_only(&[x])?;
+    unary_with(UnOp::Hardswish, x, |g, x, _| x.le(-3.0).select(0.0, x.lt(3.0).select(g * (x / 3.0 + 0.5), g)))
 }
 
 /// Returns `log(sigmoid(x))`, without overflow or cancellation.

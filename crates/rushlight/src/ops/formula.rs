@@ -95,11 +95,21 @@ functions! {
         i1e I1e special_i1e(), is_nan IsNan isnan(), is_finite IsFinite isfinite();
     bin: plus Add add(Scalar::Int(1)), minus Sub sub(Scalar::Int(1)), times Mul mul(), over Div div(None),
         floor_div FloorDiv div(Some("floor")), trunc_div TruncDiv div(Some("trunc")), pow Pow pow(), max Max maximum(),
-        min Min minimum(), xlogy Xlogy xlogy(), polygamma Polygamma polygamma_of(), zeta Zeta special_zeta(), eq Eq eq(),
+        leaky LeakyRelu leaky_relu_of(),
+        finite_within NanToNum nan_to_num_of(), xlogy Xlogy xlogy(), polygamma Polygamma polygamma_of(), zeta Zeta special_zeta(), eq Eq eq(),
         lt Lt lt(), le Le le(), gt Gt gt(), ge Ge ge(), and LogicalAnd logical_and(), or LogicalOr logical_or()
 }
 
-/// The order is a number in every formula.
+/// The slope is a number in every formula.
+fn leaky_relu_of(x: &Tensor, slope: &Tensor) -> Result<Tensor> {
+    leaky_relu(x, slope.try_item::<f64>()?)
+}
+/// So is the largest number.
+fn nan_to_num_of(x: &Tensor, most: &Tensor) -> Result<Tensor> {
+    let most = most.try_item::<f64>()?;
+    nan_to_num(x, None, Some(most), Some(-most))
+}
+/// And the order.
 fn polygamma_of(order: &Tensor, x: &Tensor) -> Result<Tensor> {
     polygamma(order.try_item::<f64>()? as i64, x)
 }

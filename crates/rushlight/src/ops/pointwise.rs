@@ -255,7 +255,11 @@ pub fn nan_to_num(x: &Tensor, nan: Option<f64>, posinf: Option<f64>, neginf: Opt
     }
     let (least, most) = x.dtype().finite_range();
     let (nan, posinf, neginf) = (nan.unwrap_or(0.0), posinf.unwrap_or(most), neginf.unwrap_or(least));
+    let is_usual = nan == 0.0 && posinf == most && neginf == least;
     compute([x], |[x]| {
+        if is_usual {
+            return x.finite_within(most);
+        }
         let low = x.eq(f64::NEG_INFINITY).select(neginf, x);
         x.is_nan().select(nan, x.eq(f64::INFINITY).select(posinf, low))
     })?

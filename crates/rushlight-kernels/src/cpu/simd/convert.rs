@@ -1,6 +1,8 @@
 //! Conversions between element types, tile by tile. f16 and bf16 are converted from and to f32 only: all else goes through f32, as in
 //! PyTorch.
 
+#[cfg(target_arch = "x86_64")]
+use super::isa::{Avx512, Level, level};
 use super::isa::{Isa, Kernel, Un, with_isa};
 use super::{Body, run_widest};
 use crate::{DType, Element, f16};
@@ -43,8 +45,28 @@ fn cast_rows<S: Isa>(from: DType, to: DType) -> Kernel {
     }
 }
 
+/// Between floats and i64, for which only AVX-512 has instructions.
+#[cfg(target_arch = "x86_64")]
+fn wide_cast(from: DType, to: DType) -> Option<Kernel> {
+    Some(match (from.compute(), to.compute()) {
+        (DType::F32, DType::I64) => Avx512::un::<Cast<i64>, f32>(),
+        (DType::F32, DType::I32) => Avx512::un::<Cast<i32>, f32>(),
+        (DType::F32, DType::U8) => Avx512::un::<Cast<u8>, f32>(),
+        (DType::F64, DType::I64) => Avx512::un::<Cast<i64>, f64>(),
+        (DType::I64, DType::F32) => Avx512::un::<Cast<f32>, i64>(),
+        (DType::I64, DType::F64) => Avx512::un::<Cast<f64>, i64>(),
+        _ => return None,
+    })
+}
+
 /// The kernel that converts registers of `from` to registers of `to` (f16 and bf16 are held as f32, and not yet rounded).
 pub(crate) fn cast(from: DType, to: DType) -> Kernel {
+    #[cfg(target_arch = "x86_64")]
+    if level() >= Level::Avx512
+        && let Some(kernel) = wide_cast(from, to)
+    {
+        return kernel;
+    }
     with_isa!(S => cast_rows::<S>(from, to))
 }
 

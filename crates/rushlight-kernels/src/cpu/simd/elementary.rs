@@ -184,7 +184,7 @@ pub(super) fn expm1<S: Isa>(x: f32) -> f32 {
 
 /// `(e, log_b m)` with `x = 2^e m` for positive x; `unit` is 2 / ln b.
 #[inline(always)]
-fn log_parts<S: Isa>(x: f64, unit: f64) -> (f64, f64) {
+pub(super) fn log_parts<S: Isa>(x: f64, unit: f64) -> (f64, f64) {
     const SQRT_HALF: u64 = 0x3fe6_a09e_667f_3bcd;
     let t = x.to_bits().wrapping_add(1f64.to_bits() - SQRT_HALF);
     let m = f64::from_bits((t & 0x000f_ffff_ffff_ffff) + SQRT_HALF);
@@ -234,6 +234,25 @@ pub(super) fn tanh<S: Isa>(x: f32) -> f32 {
     let t = fma64::<S>(s, p, s - 1.0);
     let y = (t / (t + 2.0)) as f32;
     if x == 0.0 { x } else { y }
+}
+
+#[inline(always)]
+pub(super) fn sinh<S: Isa>(x: f32) -> f32 {
+    let a = x.abs() as f64;
+    let (p, m) = exp_parts::<S>(if a > 100.0 { 100.0 } else { a });
+    let s = power64(m);
+    // With e = e^a - 1, of small a too: (e^a - e^-a) / 2 = (e + e / (e + 1)) / 2.
+    let e = fma64::<S>(s, p, s - 1.0);
+    (0.5 * (e + e / (e + 1.0))).copysign(x as f64) as f32
+}
+
+#[inline(always)]
+pub(super) fn cosh<S: Isa>(x: f32) -> f32 {
+    let a = x.abs() as f64;
+    let (p, m) = exp_parts::<S>(if a > 100.0 { 100.0 } else { a });
+    let s = power64(m);
+    let e = fma64::<S>(s, p, s);
+    (0.5 * (e + 1.0 / e)) as f32
 }
 
 /// `unit sigmoid(x)`: with e^-|x|, which cannot overflow.
@@ -372,9 +391,9 @@ pub(super) fn pow<S: Isa>(a: f32, b: f32) -> f32 {
 /// From here on the reduction of [`sin`] and [`cos`] is not exact.
 pub(super) const TURN_LIMIT: f32 = 4_194_304.0;
 
-/// The sine of `x + quarter π/2`, for `|x| < TURN_LIMIT`.
+/// The sine and the cosine of what is left of `x` after n quarter turns, and n in the low bits, for `|x| < TURN_LIMIT`.
 #[inline(always)]
-fn sine<S: Isa>(x: f32, quarter: u64) -> f64 {
+fn turn<S: Isa>(x: f32) -> (f64, f64, u64) {
     // π/2 in three parts of 31 bits or all the rest: n has 22 bits, so the first two products are exact.
     const P: [f64; 3] = [1.570_796_326_734_125_6, 6.077_100_503_593_46e-11, 2.912_732_056_093_356e-20];
     let x = x as f64;
@@ -403,7 +422,14 @@ fn sine<S: Isa>(x: f32, quarter: u64) -> f64 {
             -2.717_266_656_278_309_6e-7,
         ],
     );
-    let q = m.to_bits().wrapping_add(quarter);
+    (sin, cos, m.to_bits())
+}
+
+/// The sine of `x + quarter π/2`, for `|x| < TURN_LIMIT`.
+#[inline(always)]
+fn sine<S: Isa>(x: f32, quarter: u64) -> f64 {
+    let (sin, cos, n) = turn::<S>(x);
+    let q = n.wrapping_add(quarter);
     let y = if q & 1 == 0 { sin } else { cos };
     f64::from_bits(y.to_bits() ^ (q & 2) << 62)
 }
@@ -419,177 +445,13 @@ pub(super) fn cos<S: Isa>(x: f32) -> f32 {
     sine::<S>(x, 1) as f32
 }
 
-#[cfg(test)]
-mod tests {
-    use crate::cpu::simd;
-    use crate::cpu::simd::isa::{Baseline, Isa, Level, level};
-    use crate::{BinOp, DType, UnOp};
-    use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
-
-    fn ulp(x: f64) -> f64 {
-        let x = (x.abs() as f32).clamp(f32::MIN_POSITIVE, f32::MAX);
-        (f32::from_bits(x.to_bits() + 1) as f64 - x as f64).min(2f64.powi(104))
-    }
-
-    /// Every 1009th bit pattern (in both signs), and the neighbourhoods of small numbers.
-    fn inputs() -> Vec<f32> {
-        let mut all: Vec<f32> = (0..=u32::MAX).step_by(1009).map(f32::from_bits).collect();
-        for c in
-            [0.0f32, 0.25, 0.5, 0.707_106_77, 1.0, 1.414_213_5, 2.0, 3.0, 5.0, 9.0, 88.72, -87.3, -103.9, 128.0, -126.0, -149.0]
-        {
-            all.extend((-400..400).map(|k| f32::from_bits(c.to_bits().wrapping_add_signed(k))));
-            all.extend((-4000..4000).map(|k| c + k as f32 * 1e-3));
-        }
-        all.extend([f32::INFINITY, f32::NEG_INFINITY, f32::NAN, -0.0, f32::MAX, f32::MIN, 88.722_84, 88.722_83]);
-        all
-    }
-
-    /// The largest error over `x` in units of the last place; zeros, infinities and NaN must be exact, signs included.
-    fn worst(op: UnOp, reference: fn(f64) -> f64, x: &[f32]) -> f64 {
-        let mut y = vec![0f32; x.len()];
-        let kernel = simd::un(op, DType::F32).unwrap();
-        // SAFETY: two buffers of one length.
-        unsafe { kernel(x.as_ptr().cast(), x.as_ptr().cast(), x.as_ptr().cast(), y.as_mut_ptr().cast(), x.len()) }
-        let mut worst = 0.0;
-        for (&x, &y) in x.iter().zip(&y) {
-            let want = reference(x as f64);
-            if want.is_nan() || y.is_nan() {
-                assert!(want.is_nan() && y.is_nan(), "{op:?}({x:e}) = {y:e}, want {want:e}");
-                continue;
-            }
-            assert_eq!(y.is_sign_negative(), want.is_sign_negative(), "{op:?}({x:e}) = {y:e}, want {want:e}");
-            if (want as f32).is_infinite() || y.is_infinite() {
-                // Within an ULP of the largest number, either will do.
-                let near = want.abs() > f32::MAX as f64 * (1.0 - 1e-6) && y.abs() >= f32::MAX * 0.999_999;
-                assert!(near, "{op:?}({x:e}) = {y:e}, want {want:e}");
-                continue;
-            }
-            let e = (y as f64 - want).abs() / ulp(want);
-            if e > worst {
-                worst = e;
-            }
-        }
-        worst
-    }
-
-    /// The functions, their bounds in ULP (the largest errors over all floats, rounded up), and what they are compared with.
-    fn bounds() -> [(UnOp, f64, fn(f64) -> f64); 16] {
-        use std::f64::consts::FRAC_1_SQRT_2;
-        // One product is rounded by itself where there is no FMA.
-        let exp2 = if level() > Level::Baseline || Baseline::FMA { 0.92 } else { 1.2 };
-        [
-            (UnOp::Exp, 1.02, f64::exp),
-            (UnOp::Exp2, exp2, f64::exp2),
-            (UnOp::Log, 0.83, f64::ln),
-            (UnOp::Sigmoid, 3.1, |x| 1.0 / (1.0 + (-x).exp())),
-            (UnOp::Expm1, 0.51, f64::exp_m1),
-            (UnOp::Log2, 0.51, f64::log2),
-            (UnOp::Log10, 0.51, f64::log10),
-            (UnOp::Log1p, 0.51, f64::ln_1p),
-            (UnOp::Tanh, 0.51, f64::tanh),
-            (UnOp::Erf, 0.51, libm::erf),
-            (UnOp::Erfc, 0.51, libm::erfc),
-            (UnOp::Silu, 3.7, |x| x / (1.0 + (-x).exp())),
-            (UnOp::Gelu, 4.7, |x| 0.5 * x * libm::erfc(-x * FRAC_1_SQRT_2)),
-            (UnOp::GeluTanh, 0.51, |x| {
-                let u = 1.595_769_121_605_730_7 * (x + 0.044715 * x * x * x);
-                x / (1.0 + (-u).exp())
-            }),
-            (UnOp::Sin, 0.51, f64::sin),
-            (UnOp::Cos, 0.51, f64::cos),
-        ]
-    }
-
-    /// Prints the largest errors, and fails if one is above its bound.
-    fn check_bounds(worst: impl Fn(UnOp, fn(f64) -> f64) -> f64) {
-        let mut failed = vec![];
-        for (op, bound, reference) in bounds() {
-            let e = worst(op, reference);
-            println!("{op:?} {e:.3}");
-            if e > bound {
-                failed.push(format!("{op:?}: {e:.3} > {bound}"));
-            }
-        }
-        assert!(failed.is_empty(), "{failed:?}");
-    }
-
-    #[test]
-    fn error_bounds_in_ulp() {
-        let x = inputs();
-        check_bounds(|op, reference| worst(op, reference, &x));
-    }
-
-    /// A quarter of an hour on two cores: `cargo test --release -p rushlight-kernels --lib every_float -- --ignored --nocapture`.
-    #[test]
-    #[ignore = "takes a quarter of an hour in a release build"]
-    fn error_bounds_in_ulp_of_every_float() {
-        const PART: u32 = 1 << 20;
-        check_bounds(|op, reference| {
-            let next = AtomicU32::new(0);
-            let thread = || {
-                let mut most = 0f64;
-                loop {
-                    let part = next.fetch_add(1, Relaxed);
-                    if part >= (1 << 12) {
-                        return most;
-                    }
-                    let x: Vec<f32> = (0..PART).map(|i| f32::from_bits(part * PART + i)).collect();
-                    most = most.max(worst(op, reference, &x));
-                }
-            };
-            std::thread::scope(|scope| {
-                let count = std::thread::available_parallelism().map_or(1, usize::from);
-                let threads: Vec<_> = (0..count).map(|_| scope.spawn(thread)).collect();
-                threads.into_iter().map(|t| t.join().expect("a value out of bounds is named above")).fold(0.0, f64::max)
-            })
-        });
-    }
-
-    #[test]
-    fn exponentials_of_negative_numbers() {
-        let values =
-            |xs: &[f32]| -> Vec<f32> { xs.iter().map(|&x| super::exp_neg::<crate::cpu::simd::isa::Baseline>(x)).collect() };
-        let xs: Vec<f32> = (0..400_000).map(|i| -(i as f32) * 2.183e-4).collect();
-        for (x, y) in xs.iter().zip(values(&xs)) {
-            let want = (*x as f64).exp();
-            let ulp = f32::EPSILON as f64 * want.max(f32::MIN_POSITIVE as f64);
-            assert!((y as f64 - want).abs() <= 1.5 * ulp, "{x}: {y} {want}");
-        }
-        assert_eq!(values(&[0.0, -0.0, f32::NEG_INFINITY, -88.0, -1e30]), [1.0, 1.0, 0.0, 0.0, 0.0]);
-        assert!(values(&[f32::NAN])[0].is_nan());
-        // Rounding may bring the distance from a maximum a little above zero.
-        assert!((values(&[1e-3])[0] - 1.001_000_5).abs() < 2e-7);
-    }
-
-    #[test]
-    fn powers_have_libm_s_values() {
-        let kernel = simd::bin(BinOp::Pow, DType::F32).unwrap();
-        let special =
-            [0.0f32, -0.0, 1.0, -1.0, 0.5, -0.5, 2.0, -2.0, 3.0, -3.0, 1e-40, -1e-40, 16_777_217.0, 1e30, -1e30, f32::MAX];
-        let special =
-            special.into_iter().chain([f32::INFINITY, f32::NEG_INFINITY, f32::NAN, 0.1, -0.1, 33.0, -33.0, 4_194_305.0]);
-        let mut pairs: Vec<(f32, f32)> = special.clone().flat_map(|a| special.clone().map(move |b| (a, b))).collect();
-        for k in 0..2_000_000u32 {
-            let a = f32::from_bits(k.wrapping_mul(2_654_435_761) >> 1);
-            // Exponents for which the result is mostly within range.
-            let b = (k.wrapping_mul(40_503) % 20_011) as f32 / 10_000.0 - 1.0;
-            pairs.push((a, b * 150.0 / a.log2().abs().max(1e-6)));
-        }
-        let (a, b): (Vec<f32>, Vec<f32>) = pairs.into_iter().unzip();
-        let mut y = vec![0f32; a.len()];
-        // SAFETY: buffers of one length.
-        unsafe { kernel(a.as_ptr().cast(), b.as_ptr().cast(), a.as_ptr().cast(), y.as_mut_ptr().cast(), a.len()) }
-        for ((&a, &b), &y) in a.iter().zip(&b).zip(&y) {
-            let want = (a as f64).powf(b as f64);
-            if want.is_nan() {
-                assert!(y.is_nan(), "{a:e}^{b:e} = {y:e}");
-            } else if y.is_infinite() || (want as f32).is_infinite() {
-                assert!(want.abs() > f32::MAX as f64 * (1.0 - 1e-6) && y.abs() >= f32::MAX, "{a:e}^{b:e} = {y:e}, not {want:e}");
-                assert_eq!(y.is_sign_negative(), want.is_sign_negative());
-            } else {
-                let e = (y as f64 - want).abs() / ulp(want);
-                assert!(e <= 0.75 && y.is_sign_negative() == want.is_sign_negative(), "{a:e}^{b:e} = {y:e}, not {want:e}: {e}");
-            }
-        }
-    }
+#[inline(always)]
+pub(super) fn tan<S: Isa>(x: f32) -> f32 {
+    let (sin, cos, n) = turn::<S>(x);
+    let even = n & 1 == 0;
+    let y = (if even { sin } else { -cos } / if even { cos } else { sin }) as f32;
+    if x == 0.0 { x } else { y }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,10 @@
 //! From the rows of the scalar table to tile kernels.
 
+use super::corrected::{CosRow, FloorDivRow, FmodRow, RemainderRow, SinRow, SincRow, TanRow, dividing, turning};
 use super::isa::{Bin, Isa, Kernel, Tern, Un, with_isa};
-use super::{Int, Real, double, elementary};
+use super::{Int, Real};
 use crate::scalar::{bin_table, tern_table, un_table};
-use crate::{BinOp, DType, Element, Inst, Reg, TernOp, UnOp, bf16, f16};
+use crate::{BinOp, DType, Inst, Reg, TernOp, UnOp, bf16, f16};
 use std::marker::PhantomData;
 
 /// The `float` expression of row `M`.
@@ -161,6 +162,7 @@ pub(crate) fn un(op: UnOp, dtype: DType) -> Option<Kernel> {
     match (op, dtype.compute()) {
         (UnOp::Sin, DType::F32) => Some(turning::<SinRow, f32>),
         (UnOp::Cos, DType::F32) => Some(turning::<CosRow, f32>),
+        (UnOp::Tan, DType::F32) => Some(turning::<TanRow, f32>),
         (UnOp::Sinc, DType::F32) => Some(turning::<SincRow, f32>),
         (UnOp::Sin, DType::F64) => Some(turning::<SinRow, f64>),
         (UnOp::Cos, DType::F64) => Some(turning::<CosRow, f64>),
@@ -170,7 +172,7 @@ pub(crate) fn un(op: UnOp, dtype: DType) -> Option<Kernel> {
 }
 
 /// The kernel of a row as the table has it.
-fn row(op: UnOp, dtype: DType) -> Option<Kernel> {
+pub(super) fn row(op: UnOp, dtype: DType) -> Option<Kernel> {
     avx512::un(op, dtype).or_else(|| with_isa!(S => un_rows::<S>(op, dtype)))
 }
 
@@ -199,7 +201,8 @@ mod avx512 {
             DType::F32 if op == UnOp::Silu => Some(wide::silu),
             DType::F32 => {
                 rows!(un un_rows UnOp, op, f32: Neg Abs Square Relu Reciprocal Sqrt Rsqrt Exp Exp2 Expm1 Log Log2 Log10 Log1p Sin Cos
-                Sinc Tanh Erf Erfc LogSigmoid Softplus GeluTanh)
+                Tan Asin Acos Atan Sinh Cosh Asinh Acosh Atanh Sinc Tanh Erf Erfc Erfinv LogSigmoid Softplus GeluTanh
+                Hardsigmoid Hardswish)
             }
             DType::F64 => {
                 rows!(un un_rows UnOp, op, f64: Neg Abs Square Relu Reciprocal Sqrt Exp Log Sin Cos Sinc Tanh Sigmoid GeluTanh Silu)
@@ -211,8 +214,12 @@ mod avx512 {
     pub(super) fn bin(op: BinOp, dtype: DType) -> Option<Kernel> {
         match dtype {
             _ if level() < Level::Avx512 => None,
-            DType::F32 => rows!(bin bin_rows BinOp, op, f32: Add Sub Mul Div Max Min Pow Xlogy Logaddexp Eq Ne Lt Le Gt Ge),
-            DType::F64 => rows!(bin bin_rows BinOp, op, f64: Add Sub Mul Div Max Min Xlogy Eq Ne Lt Le Gt Ge),
+            DType::F32 => {
+                rows!(bin bin_rows BinOp, op, f32: Add Sub Mul Div Max Min Pow Xlogy Logaddexp FloorDiv Remainder Fmod Atan2 Hypot Nextafter LeakyRelu NanToNum Eq Ne Lt Le Gt Ge)
+            }
+            DType::F64 => {
+                rows!(bin bin_rows BinOp, op, f64: Add Sub Mul Div Max Min Xlogy FloorDiv Remainder Fmod Nextafter Eq Ne Lt Le Gt Ge)
+            }
             _ => None,
         }
     }
@@ -241,68 +248,27 @@ mod avx512 {
     }
 }
 
-/// A function of an angle, whose vectorised body is good below a limit only.
-trait Turning<T> {
-    const OP: UnOp;
-    const LIMIT: T;
-    /// By libm, for any angle.
-    fn exact(x: T) -> T;
-}
-
-macro_rules! turning {
-    ($($name:ident $op:ident |$x:ident| $single:expr, $double:expr;)*) => {$(
-        struct $name;
-        impl Turning<f32> for $name {
-            const OP: UnOp = UnOp::$op;
-            // A quarter, as πx in sinc must stay below it too.
-            const LIMIT: f32 = elementary::TURN_LIMIT / 4.0;
-            fn exact($x: f32) -> f32 { $single }
-        }
-        impl Turning<f64> for $name {
-            const OP: UnOp = UnOp::$op;
-            const LIMIT: f64 = double::TURN_LIMIT / 4.0;
-            fn exact($x: f64) -> f64 { $double }
-        }
-    )*};
-}
-turning! {
-    SinRow Sin |x| (x as f64).sin() as f32, x.sin();
-    CosRow Cos |x| (x as f64).cos() as f32, x.cos();
-    SincRow Sinc |x| {
-        let a = std::f32::consts::PI * x;
-        (a as f64).sin() as f32 / a
-    }, {
-        let a = std::f64::consts::PI * x;
-        a.sin() / a
-    };
-}
-
-/// Runs the vectorised body, and corrects it where an angle is too large for it.
-///
-/// # Safety
-/// `Kernel`'s contract.
-unsafe fn turning<R: Turning<T>, T: Real + Element>(a: *const u8, _: *const u8, _: *const u8, o: *mut u8, n: usize) {
-    let kernel = row(R::OP, T::DTYPE).expect("the table has this row");
-    // SAFETY: the caller's; the slices are made after the kernel has returned.
-    unsafe {
-        kernel(a, a, a, o, n);
-        let a = std::slice::from_raw_parts(a.cast::<T>(), n);
-        // Not `any`, which would leave the loop early and so not be vectorised.
-        if a.iter().fold(false, |far, x| far | (Real::abs(*x) >= R::LIMIT)) {
-            let o = std::slice::from_raw_parts_mut(o.cast::<T>(), n);
-            a.iter().zip(o).filter(|(x, _)| Real::abs(**x) >= R::LIMIT).for_each(|(x, o)| *o = R::exact(*x));
-        }
-    }
-}
 /// As [`un`].
 pub(crate) fn bin(op: BinOp, dtype: DType) -> Option<Kernel> {
     match (op, dtype) {
         // The one primitive that must know the width of the type that is held as f32.
         (BinOp::Nextafter, DType::F16) => Some(isa_free::<HalfNextafter<f16>>()),
         (BinOp::Nextafter, DType::BF16) => Some(isa_free::<HalfNextafter<bf16>>()),
-        _ => avx512::bin(op, dtype.compute()).or_else(|| with_isa!(S => bin_rows::<S>(op, dtype))),
+        (BinOp::Fmod, DType::F64) => Some(dividing::<FmodRow, f64>),
+        (BinOp::Remainder, DType::F64) => Some(dividing::<RemainderRow, f64>),
+        (BinOp::FloorDiv, DType::F64) => Some(dividing::<FloorDivRow, f64>),
+        (BinOp::Fmod, d) if d.is_float() => Some(dividing::<FmodRow, f32>),
+        (BinOp::Remainder, d) if d.is_float() => Some(dividing::<RemainderRow, f32>),
+        (BinOp::FloorDiv, d) if d.is_float() => Some(dividing::<FloorDivRow, f32>),
+        _ => bin_row(op, dtype),
     }
 }
+
+/// The kernel of a row as the table has it.
+pub(super) fn bin_row(op: BinOp, dtype: DType) -> Option<Kernel> {
+    avx512::bin(op, dtype.compute()).or_else(|| with_isa!(S => bin_rows::<S>(op, dtype)))
+}
+
 /// As [`un`]; `dtype` is that of the second and third operands.
 pub(crate) fn tern(op: TernOp, dtype: DType) -> Option<Kernel> {
     avx512::tern(op, dtype.compute()).or_else(|| with_isa!(S => tern_rows::<S>(op, dtype)))
@@ -456,7 +422,9 @@ impl Choice for Row {
         match self.form {
             Form::Onto => rows!(bin_onto bin_rows BinOp self.op; Add Sub Mul Div Max Min),
             Form::NumberOnto => rows!(bin_number_onto bin_rows BinOp self.op; Add Sub Mul Div Max Min),
-            Form::Number => rows!(bin_number bin_rows BinOp self.op; Add Sub Mul Div Max Min Eq Ne Lt Le Gt Ge),
+            Form::Number => {
+                rows!(bin_number bin_rows BinOp self.op; Add Sub Mul Div Max Min LeakyRelu NanToNum Eq Ne Lt Le Gt Ge)
+            }
             Form::FromNumber => match self.op {
                 BinOp::Sub => Some(S::bin_number::<Reversed<Float<bin_rows::Sub>>, T>()),
                 BinOp::Div => Some(S::bin_number::<Reversed<Float<bin_rows::Div>>, T>()),

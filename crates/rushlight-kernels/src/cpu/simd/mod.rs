@@ -10,10 +10,12 @@
 
 mod body;
 mod convert;
+mod corrected;
 mod double;
 mod elementary;
 mod gamma;
 mod int;
+mod inverse;
 mod isa;
 mod kernels;
 mod real;

@@ -1,7 +1,7 @@
 //! Floating point arithmetic for the scalar table, over f32 and f64.
 
 use super::isa::Isa;
-use super::{double, elementary, gamma, special};
+use super::{double, elementary, gamma, inverse, special};
 use std::ops::{Add, Div, Mul, Neg, Rem, Sub};
 
 /// f32 and f64. Functions that take an instruction set are vectorised for f32; the others are calls.
@@ -86,25 +86,25 @@ pub trait Real:
     fn gelu_tanh<S: Isa>(self) -> Self;
 
     /// Tangent.
-    fn tan(self) -> Self;
+    fn tan<S: Isa>(self) -> Self;
     /// Arc sine.
-    fn asin(self) -> Self;
+    fn asin<S: Isa>(self) -> Self;
     /// Arc cosine.
-    fn acos(self) -> Self;
+    fn acos<S: Isa>(self) -> Self;
     /// Arc tangent.
-    fn atan(self) -> Self;
+    fn atan<S: Isa>(self) -> Self;
     /// Hyperbolic sine.
-    fn sinh(self) -> Self;
+    fn sinh<S: Isa>(self) -> Self;
     /// Hyperbolic cosine.
-    fn cosh(self) -> Self;
+    fn cosh<S: Isa>(self) -> Self;
     /// Inverse hyperbolic sine.
-    fn asinh(self) -> Self;
+    fn asinh<S: Isa>(self) -> Self;
     /// Inverse hyperbolic cosine.
-    fn acosh(self) -> Self;
+    fn acosh<S: Isa>(self) -> Self;
     /// Inverse hyperbolic tangent.
-    fn atanh(self) -> Self;
+    fn atanh<S: Isa>(self) -> Self;
     /// Inverse error function.
-    fn erfinv(self) -> Self;
+    fn erfinv<S: Isa>(self) -> Self;
     /// log |Γ(x)|.
     fn lgamma(self) -> Self;
     /// Γ'(x) / Γ(x).
@@ -124,7 +124,7 @@ pub trait Real:
     /// self^b.
     fn pow<S: Isa>(self, b: Self) -> Self;
     /// Angle of the point (b, self).
-    fn atan2(self, b: Self) -> Self;
+    fn atan2<S: Isa>(self, b: Self) -> Self;
     /// √(self² + b²).
     fn hypot(self, b: Self) -> Self;
     /// The neighbour of self towards `b`.
@@ -138,33 +138,25 @@ pub trait Real:
     /// Hurwitz's zeta function.
     fn zeta(self, q: Self) -> Self;
 
-    /// C's `fmod`.
+    /// C's `fmod`, exact, for operands that are not [far](Self::is_far) apart.
+    fn fmod<S: Isa>(self, b: Self) -> Self;
+    /// The quotient may be too large for [`fmod`](Self::fmod), or is not finite.
+    fn is_far(self, b: Self) -> bool;
+    /// Python's modulo, from C's.
     #[inline(always)]
-    fn fmod(self, b: Self) -> Self {
-        self % b
+    fn remainder_from(self, b: Self, fmod: Self) -> Self {
+        if (fmod != Self::ZERO) & ((b < Self::ZERO) != (fmod < Self::ZERO)) { fmod + b } else { fmod }
     }
-    /// Python's modulo.
+    /// PyTorch's `div_floor_floating`, from `fmod`: the exact quotient's floor wherever `fmod` shows it, not that of the rounded quotient.
     #[inline(always)]
-    fn remainder(self, b: Self) -> Self {
-        let r = self % b;
-        if (r != Self::ZERO) & ((b < Self::ZERO) != (r < Self::ZERO)) { r + b } else { r }
-    }
-    /// PyTorch's `div_floor_floating`: the exact quotient's floor wherever `fmod` shows it, not that of the rounded quotient.
-    #[inline(always)]
-    fn floor_div(self, b: Self) -> Self {
-        if b == Self::ZERO {
-            return self / b;
-        }
-        let r = self % b;
-        let mut q = (self - r) / b;
-        if (r != Self::ZERO) & ((b < Self::ZERO) != (r < Self::ZERO)) {
-            q = q - Self::ONE;
-        }
-        if q == Self::ZERO {
-            return Self::ZERO.copysign(self / b);
-        }
+    fn floor_div_from(self, b: Self, fmod: Self) -> Self {
+        let q = (self - fmod) / b;
+        let q = if (fmod != Self::ZERO) & ((b < Self::ZERO) != (fmod < Self::ZERO)) { q - Self::ONE } else { q };
         let f = q.floor();
-        if q - f > Self::of(0.5) { f + Self::ONE } else { f }
+        let f = if q - f > Self::of(0.5) { f + Self::ONE } else { f };
+        let rounded = self / b;
+        let f = if q == Self::ZERO { Self::ZERO.copysign(rounded) } else { f };
+        if b == Self::ZERO { rounded } else { f }
     }
 }
 
@@ -222,21 +214,39 @@ macro_rules! shared {
         fn mul_add<S: Isa>(self, a: $t, b: $t) -> $t {
             if S::FMA { $t::mul_add(self, a, b) } else { self * a + b }
         }
-        shared!($t, via std f64: tan asin acos atan sinh cosh);
-        shared!($t, via libm f64: asinh acosh atanh lgamma);
-        shared!($t, via special f64: erfinv digamma i0 i0e i1 i1e ndtri log_ndtr);
-        shared!($t, two via libm f64: atan2 hypot);
+        shared!($t, via libm f64: lgamma);
+        shared!($t, via special f64: digamma i0 i0e i1 i1e ndtri log_ndtr);
         shared!($t, two via special f64: polygamma zeta);
         shared!($t, two via gamma f64: igamma igammac);
+        #[inline(always)]
+        fn next_after(self, b: $t) -> $t {
+            // Bits grow with the magnitude.
+            let (bits, away) = (self.to_bits(), (b > self) == (self > 0.0));
+            let y = $t::from_bits(if away { bits.wrapping_add(1) } else { bits.wrapping_sub(1) });
+            let y = if self == 0.0 { $t::from_bits(1).copysign(b) } else { y };
+            let y = if self == b { b } else { y };
+            if self.is_nan() | b.is_nan() { self + b } else { y }
+        }
     };
-    ($t:ident, via std f64: $($f:ident)*) => {$(
-        fn $f(self) -> $t { $t::$f(self) }
-    )*};
     ($t:ident, via $m:ident f64: $($f:ident)*) => {$(
         fn $f(self) -> $t { $m::$f(self as f64) as $t }
     )*};
     ($t:ident, two via $m:ident f64: $($f:ident)*) => {$(
         fn $f(self, b: $t) -> $t { $m::$f(self as f64, b as f64) as $t }
+    )*};
+}
+
+macro_rules! inverse_f32 {
+    ($($f:ident)*) => {$(
+        #[inline(always)]
+        fn $f<S: Isa>(self) -> f32 { inverse::$f::<S>(self) }
+    )*};
+}
+
+/// Functions of f64 that are calls.
+macro_rules! calls_f64 {
+    ($($f:ident $call:path;)*) => {$(
+        fn $f<S: Isa>(self) -> f64 { $call(self) }
     )*};
 }
 
@@ -256,39 +266,80 @@ macro_rules! elementary_f32 {
 
 impl Real for f32 {
     shared!(f32);
-    elementary_f32!(exp exp_neg exp2 expm1 ln log2 log10 ln_1p sin cos tanh erf erfc sigmoid silu gelu gelu_tanh);
+    elementary_f32!(exp exp_neg exp2 expm1 ln log2 log10 ln_1p sin cos tan sinh cosh tanh erf erfc sigmoid silu gelu gelu_tanh);
+    inverse_f32!(asin acos atan asinh acosh atanh erfinv);
+    #[inline(always)]
+    fn atan2<S: Isa>(self, b: f32) -> f32 {
+        inverse::atan2::<S>(self, b)
+    }
+    #[inline(always)]
+    fn hypot(self, b: f32) -> f32 {
+        inverse::hypot(self, b)
+    }
+    #[inline(always)]
+    fn fmod<S: Isa>(self, b: f32) -> f32 {
+        // In f64 the quotient's nearest whole number n, of 28 bits, times b's 24 is exact, and so is what is left, which may be
+        // half of b too low.
+        let (x, y) = (self as f64, b as f64);
+        let n = (x / y + elementary::ROUND64) - elementary::ROUND64;
+        let r = (x - n * y) as f32;
+        let r = if (r != 0.0) & ((r < 0.0) != (self < 0.0)) { r + b.abs().copysign(self) } else { r };
+        (if b.abs() == f32::INFINITY { self } else { r }).copysign(self)
+    }
+    #[inline(always)]
+    fn is_far(self, b: f32) -> bool {
+        // Of a finite quotient.
+        let near = self.abs() < b.abs() * 268_435_456.0;
+        !near
+    }
     #[inline(always)]
     fn pow<S: Isa>(self, b: f32) -> f32 {
         elementary::pow::<S>(self, b)
-    }
-    fn next_after(self, b: f32) -> f32 {
-        libm::nextafterf(self, b)
     }
 }
 
 impl Real for f64 {
     shared!(f64);
     elementary_f64!(exp ln sin cos tanh sigmoid silu gelu_tanh);
-    fn exp2<S: Isa>(self) -> f64 {
-        f64::exp2(self)
+    calls_f64! {
+        exp2 f64::exp2;
+        expm1 f64::exp_m1;
+        log2 f64::log2;
+        log10 f64::log10;
+        ln_1p f64::ln_1p;
+        tan f64::tan;
+        asin f64::asin;
+        acos f64::acos;
+        atan f64::atan;
+        sinh f64::sinh;
+        cosh f64::cosh;
+        asinh libm::asinh;
+        acosh special::acosh;
+        atanh libm::atanh;
+        erf libm::erf;
+        erfc libm::erfc;
+        erfinv special::erfinv;
     }
-    fn expm1<S: Isa>(self) -> f64 {
-        f64::exp_m1(self)
+    fn atan2<S: Isa>(self, b: f64) -> f64 {
+        libm::atan2(self, b)
     }
-    fn log2<S: Isa>(self) -> f64 {
-        f64::log2(self)
+    fn hypot(self, b: f64) -> f64 {
+        libm::hypot(self, b)
     }
-    fn log10<S: Isa>(self) -> f64 {
-        f64::log10(self)
+    #[inline(always)]
+    fn fmod<S: Isa>(self, b: f64) -> f64 {
+        if !S::FMA {
+            return self % b;
+        }
+        // The cut quotient, which has 51 bits, is at most one too large, and what is left is exact in a fused operation.
+        let r = (-(self / b).trunc()).mul_add(b, self);
+        let r = if (r != 0.0) & ((r < 0.0) != (self < 0.0)) { r + b.abs().copysign(self) } else { r };
+        (if b.abs() == f64::INFINITY { self } else { r }).copysign(self)
     }
-    fn ln_1p<S: Isa>(self) -> f64 {
-        f64::ln_1p(self)
-    }
-    fn erf<S: Isa>(self) -> f64 {
-        libm::erf(self)
-    }
-    fn erfc<S: Isa>(self) -> f64 {
-        libm::erfc(self)
+    #[inline(always)]
+    fn is_far(self, b: f64) -> bool {
+        let near = self.abs() < b.abs() * 2_251_799_813_685_248.0;
+        !near
     }
     fn gelu<S: Isa>(self) -> f64 {
         // Φ by erfc: no cancellation for negative x. At -∞ the product 0 · ∞ must not become NaN … as it does in PyTorch.
@@ -296,8 +347,5 @@ impl Real for f64 {
     }
     fn pow<S: Isa>(self, b: f64) -> f64 {
         self.powf(b)
-    }
-    fn next_after(self, b: f64) -> f64 {
-        libm::nextafter(self, b)
     }
 }

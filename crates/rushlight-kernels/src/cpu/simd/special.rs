@@ -4,6 +4,11 @@
 
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI, PI, SQRT_2};
 
+/// Inverse hyperbolic cosine; libm's has values below -1 too.
+pub(super) fn acosh(x: f64) -> f64 {
+    if x >= 1.0 { libm::acosh(x) } else { f64::NAN }
+}
+
 /// `e^(x²) erfc(x)`, which neither overflows nor underflows for `x >= 0`.
 pub(super) fn erfcx(x: f64) -> f64 {
     if x > 10.0 {
