@@ -8,6 +8,8 @@ use crate::cpu::simd::{self, Body, Isa};
 
 /// Most queries of one task: what is packed for them, keys and values, is packed once.
 const TASK: usize = 512;
+/// Multiplications for which scratch of one's own costs little.
+const ALONE: usize = 1 << 18;
 
 /// `ins = [q, k, v, (mask)]`, `outs = [o, lse]`.
 pub(super) fn run<T: Number<Acc: Products>>(op: Attention, ins: &[View], outs: &mut [ViewMut]) -> Result<Option<()>> {
@@ -22,44 +24,75 @@ pub(super) fn run<T: Number<Acc: Products>>(op: Attention, ins: &[View], outs: &
     // Few heads: smaller tasks, so that there are enough.
     let rows = if job.heads() >= 16 { TASK } else { TASK / 2 };
     let tasks = job.q.rows.div_ceil(rows);
-    try_run(job.heads() * tasks, |task| {
-        // Causal queries further back see more keys: they go first.
-        let (head, part) = (task / tasks, tasks - 1 - task % tasks);
-        let queries = part * rows..((part + 1) * rows).min(job.q.rows);
-        // SAFETY: queries of this task's own.
-        unsafe { attend(&job, &out, lse.get(), head, queries) };
+    let all = job.heads() * tasks;
+    // Many heads of a few queries share scratch, which would cost more to clear than they do.
+    let each = rows.min(job.q.rows) * job.k.rows * (job.q.cols + job.v.cols);
+    let together = (ALONE / each.max(1)).max(1);
+    try_run(all.div_ceil(together), |part| {
+        let mut scratch = Scratch::new(&job, rows.min(job.q.rows));
+        for task in part * together..((part + 1) * together).min(all) {
+            // Causal queries further back see more keys: they go first.
+            let (head, part) = (task / tasks, tasks - 1 - task % tasks);
+            let queries = part * rows..((part + 1) * rows).min(job.q.rows);
+            // SAFETY: queries of this task's own.
+            unsafe { attend(&job, &out, lse.get(), head, queries, &mut scratch) };
+        }
         Ok(())
     })?;
     Ok(Some(()))
 }
 
+/// Matrices of one task at a time. What a kernel reads beyond their columns are zeros, as nothing is ever written there.
+struct Scratch<A> {
+    queries: Vec<A>,
+    keys: Vec<A>,
+    values: Vec<A>,
+    scores: Vec<A>,
+    sums: Vec<A>,
+    /// The maximum and the sum of each query's weights so far.
+    running: Vec<(A, A)>,
+}
+
+impl<A: Products> Scratch<A> {
+    /// For at most `n` queries.
+    fn new<T: Number<Acc = A>>(job: &Job<T>, n: usize) -> Self {
+        Scratch {
+            queries: zeros::<A>(n * job.q.width()),
+            keys: zeros::<A>(job.k.cols * STEP),
+            values: zeros::<A>(KEYS * job.v.width()),
+            scores: zeros::<A>(QUERIES * STEP),
+            sums: zeros::<A>(n * job.v.width()),
+            running: vec![(A::ZERO, A::ZERO); n],
+        }
+    }
+}
+
 /// # Safety
-/// The head has these queries, and nobody else touches their results.
+/// The head has these queries, for which there is room in the scratch, and nobody else touches their results.
 unsafe fn attend<T: Number<Acc: Products>>(
     job: &Job<T>,
     out: &Matrices<T>,
     lse: *mut T::Acc,
     head: usize,
     queries: std::ops::Range<usize>,
+    scratch: &mut Scratch<T::Acc>,
 ) {
     let product = T::Acc::product();
     let [q, k, v] = [&job.q, &job.k, &job.v].map(|m| m.at(&job.sizes, head));
     let (n, e, w) = (queries.len(), job.q.width(), job.v.width());
-    let mut all_q = zeros::<T::Acc>(n * e);
-    let mut keys = zeros::<T::Acc>(job.k.cols * STEP);
-    let mut values = zeros::<T::Acc>(KEYS * w);
-    let mut scores = zeros::<T::Acc>(QUERIES * STEP);
-    let mut sums = zeros::<T::Acc>(n * w);
-    let mut running = vec![(-<T::Acc as Real>::INFINITY, <T::Acc as Real>::ZERO); n];
+    let Scratch { queries: all_q, keys, values, scores, sums, running } = scratch;
+    let (sums, running) = (&mut sums[..n * w], &mut running[..n]);
+    sums.fill(<T::Acc as Real>::ZERO);
+    running.fill((-<T::Acc as Real>::INFINITY, <T::Acc as Real>::ZERO));
     // SAFETY: rows of q, k and v, which nobody writes.
-    unsafe { job.scaled_queries(q, queries.start, n, &mut all_q) };
+    unsafe { job.scaled_queries(q, queries.start, n, all_q) };
     let seen = job.visible(queries.end - 1, 0, job.k.rows);
     for k0 in (0..seen).step_by(KEYS) {
         let block = KEYS.min(seen - k0);
         // SAFETY: as above.
         unsafe {
-            job.k.columns_to(k, k0, block, &mut keys, STEP);
-            job.v.rows_to(v, k0, block, &mut values, w);
+            job.k.columns_to(k, k0, block, keys, STEP);
+            job.v.rows_to(v, k0, block, values, w);
         }
         // The first query that sees any of these keys.
         let first = if job.op.causal { k0.max(queries.start) - queries.start } else { 0 };
@@ -86,7 +119,7 @@ unsafe fn attend<T: Number<Acc: Products>>(
                 first: queries.start + i,
                 k0,
                 cols,
-                scores: &mut scores,
+                scores: &mut *scores,
                 running: &mut running[i..end],
                 sums: &mut sums[i * w..end * w],
             });
@@ -105,7 +138,7 @@ unsafe fn attend<T: Number<Acc: Products>>(
             }
         }
     }
-    simd::run_widest(Finish { running: &running, sums: &mut sums, w });
+    simd::run_widest(Finish { running: &*running, sums: &mut *sums, w });
     let to = out.at(&job.sizes, head);
     for (i, (&(max, sum), row)) in running.iter().zip(sums.chunks(w)).enumerate() {
         let query = queries.start + i;
