@@ -12,6 +12,7 @@ use crate::autograd::{self, Grads, Save, grad_fn};
 use crate::op::Ints;
 use rushlight_kernels::backend::ConvShape;
 use smallvec::smallvec;
+use std::borrow::Cow;
 
 ops![
     conv1d,
@@ -43,6 +44,21 @@ fn forward(x: &Tensor, w: &Tensor, bias: Option<&Tensor>, shape: &ConvShape, res
         derivative(s, x, w, move |g, w| input_grad(g, w, &xs, &image), move |g, x| weight_grad(g, x, &ws, &kernel), over_planes)
     })?;
     Ok(y)
+}
+
+/// The image and the geometry. A kernel of one tap that passes over pixels sees a smaller image whole, which is a matrix product.
+fn picked<'a>(a: &'a Args) -> Result<(Cow<'a, Tensor>, Cow<'a, ConvShape>)> {
+    let shape = &a.shape;
+    let one_tap = spatial(a.weight).iter().all(|&k| k == 1) && shape.padding.iter().all(|&p| p == 0);
+    if !one_tap || shape.stride.iter().all(|&s| s == 1) {
+        return Ok((Cow::Borrowed(&a.x), Cow::Borrowed(shape)));
+    }
+    let mut x = a.x.clone();
+    for (d, &step) in shape.stride.iter().enumerate() {
+        x = slice(&x, d as i64 + 2, None, None, step as i64)?;
+    }
+    let stride = shape.stride.iter().map(|_| 1).collect();
+    Ok((Cow::Owned(contiguous(&x)?), Cow::Owned(ConvShape { stride, ..shape.clone() })))
 }
 
 /// `g: [n, o, result…]`, `w` to `x: [n, c, image…]`.
@@ -292,7 +308,8 @@ fn conv(
             by(window)
         )));
     }
-    let y = forward(&a.x, a.weight, a.bias, &a.shape, &result)?;
+    let (x, shape) = picked(&a)?;
+    let y = forward(&x, a.weight, a.bias, &shape, &result)?;
     a.unbatch(y)
 }
 

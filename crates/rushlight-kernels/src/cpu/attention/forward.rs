@@ -62,7 +62,7 @@ impl<A: Products> Scratch<A> {
             values: zeros::<A>(KEYS * job.v.width()),
             scores: zeros::<A>(QUERIES * STEP),
             sums: zeros::<A>(n * job.v.width()),
-            running: vec![(A::ZERO, A::ZERO); n],
+            running: vec![(<A as Real>::ZERO, <A as Real>::ZERO); n],
         }
     }
 }

@@ -103,11 +103,17 @@ struct Application<'a, T> {
 }
 
 impl<T: Number> Application<'_, T> {
-    /// The filter as matrices.
-    fn weights(&self) -> Result<Weights<T>> {
+    /// The filter as matrices, unless it is that as it lies.
+    fn weights(&self) -> Result<Option<Weights<T>>> {
         let ([_, groups, channels], taps) = (self.counts, self.grid.taps.len());
+        let in_rows = self.filter.taps.iter().enumerate().all(|(t, &at)| at == t as isize);
+        if in_rows && (channels == 1 || self.filter.channel == taps as isize) {
+            return Ok(None);
+        }
         // SAFETY: indices of the filter.
-        Weights::gather(groups, self.rows, channels * taps, |g, i, j| unsafe { self.filter.get(g, i, j / taps, j % taps) })
+        let weights =
+            Weights::gather(groups, self.rows, channels * taps, |g, i, j| unsafe { self.filter.get(g, i, j / taps, j % taps) });
+        weights.map(Some)
     }
 
     /// # Safety
@@ -127,11 +133,15 @@ impl<T: Number> Application<'_, T> {
             Target { bias, ..target(self.y.element(index / groups, first, self.origin), self.y.steps[1], columns) }
         };
         let weights = &self.weights()?;
+        let group = |g: usize| match weights {
+            Some(weights) => weights.group(g),
+            None => Matrix { ptr: self.filter.ptr.wrapping_offset(g as isize * self.filter.group), rs: self.filter.row, cs: 1 },
+        };
         let steps = spatial(&self.x);
         if let Some(direct) = Direct::new(grid, channels, size.m, size.batches) {
             // SAFETY: the caller's promise; indices write disjoint parts of `y`.
             return try_run(size.batches, |i| unsafe {
-                direct.forward(grid, size, weights.group(i % groups), image(i), steps, &target(i))
+                direct.forward(grid, size, group(i % groups), image(i), steps, &target(i))
             });
         }
         // A 1x1 kernel multiplies the channels as they are.
@@ -145,7 +155,7 @@ impl<T: Number> Application<'_, T> {
                 Some(cs) => &Strided { matrix: Matrix { cs, ..x }, pack: true },
                 None => &Windows { grid, image: x.ptr, channel_step: x.rs, steps },
             };
-            let gemm = Gemm { a: weights.group(i % groups), run: size.k.max(1), jump: 0, pack_a: T::CONVERTS, b };
+            let gemm = Gemm { a: group(i % groups), run: size.k.max(1), jump: 0, pack_a: T::CONVERTS, b };
             // SAFETY: the caller's promise; parts are disjoint.
             unsafe { part.run(&gemm, &target(i)) }
         })
