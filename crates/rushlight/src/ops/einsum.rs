@@ -249,7 +249,7 @@ fn distinct(x: &Tensor, labels: &[usize], operand: usize) -> Result<(Tensor, Vec
 #[op("(equation, operands)", number, function,
     samples = ["'ij,jk->ik', [T(2, 3), T(3, 4)]", "'ij,jk', [T(2, 3), T(3, 4)]", "'bij,bjk->bki', [T(2, 2, 3), T(2, 3, 2)]", "'ii', [T(3, 3)]", "'ii->i', [T(3, 3)]",
         "'i,j,k->kij', [T(2), T(3), T(2)]", "'...ij,...jk->...ik', [T(2, 2, 3), T(3, 2)]", "'ij->', [T(2, 3)]", "'ij->ji', [T(2, 3)]",
-        "'bn,anm,bm->ba', [T(2, 3), T(4, 3, 2), T(2, 2)]", "'i,i->', [T(0), T(0)]", "'bi,bi->b', [T(4, 3), T(4, 3)]", "'...i,...i->...', [T(2, 3, 2), T(3, 1)]", "' a b , b c -> a c ', [T(2, 1), T(3, 2)]"],
+        "'bn,anm,bm->ba', [T(2, 3), T(4, 3, 2), T(2, 2)]", "'i,i->', [T(0), T(0)]", "'bi,bi->b', [T(4, 3), T(4, 3)]", "'...i,...i->...', [T(2, 3, 2), T(2, 1, 2)]", "' a b , b c -> a c ', [T(2, 1), T(3, 2)]"],
     errors = [("'ij,jk', [T(2, 3), T(4, 5)]", "einsum(): subscript j has size 4 for operand 1 which does not broadcast with previously seen size 3"),
         ("'ij,jk->iz', [T(2, 3), T(3, 5)]", "einsum(): output subscript z does not appear in the equation for any input operand"),
         ("'ijk,jk->i', [T(2, 3), T(3, 5)]", "einsum(): the number of subscripts in the equation (3) does not match the number of dimensions (2) for operand 0 and no ellipsis was given"),
