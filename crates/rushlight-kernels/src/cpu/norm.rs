@@ -1,7 +1,6 @@
 //! Row kernels: softmax, losses of classes, layer norm, moments.
 
 mod along;
-mod band;
 mod channels;
 mod classes;
 mod groups;
