@@ -17,8 +17,8 @@ def join(torch, op):
     return lambda: getattr(torch, op)(parts)
 
 
-def matrix(torch, n=1000):
-    return torch.randn(n, n)
+def matrix(torch, rows=1000, columns=1000):
+    return torch.randn(rows, columns)
 
 
 def gather(torch, dim):
@@ -79,17 +79,12 @@ def masked_fill(torch):
     return lambda: x.masked_fill(mask, 0.0)
 
 
-def of_matrix(apply):
+def of_matrix(apply, *shape):
     def build(torch):
-        x = matrix(torch)
+        x = matrix(torch, *shape)
         return lambda: apply(torch, x)
 
     return build
-
-
-def flip_short(torch):
-    x = torch.randn(100_000, 10)
-    return lambda: x.flip(1)
 
 
 shape.table("{0}", {
@@ -109,7 +104,7 @@ shape.table("{0}", {
     "masked_fill 1000x1000": masked_fill,
     "roll 1000x1000": of_matrix(lambda torch, x: x.roll(100, 1)),
     "flip 1000x1000": of_matrix(lambda torch, x: x.flip(1)),
-    "flip 100000x10": flip_short,
+    "flip 100000x10": of_matrix(lambda torch, x: x.flip(1), 100_000, 10),
     "repeat 1000x1000 twice": of_matrix(lambda torch, x: x.repeat(1, 2)),
     "tril 1000x1000": of_matrix(lambda torch, x: x.tril()),
 })  # fmt: skip
@@ -117,7 +112,7 @@ shape.table("{0}", {
 
 @shape.case("contiguous of {0}x{0} transposed", 1024, 4096)
 def transposed(torch, n):
-    x = matrix(torch, n).t()
+    x = matrix(torch, n, n).t()
     return lambda: x.contiguous()
 
 

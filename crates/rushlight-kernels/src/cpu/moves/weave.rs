@@ -9,20 +9,23 @@ pub(super) const MOST: usize = 7;
 /// Elements of a column that are woven as one block, of which the compiler makes shuffles.
 const BLOCK: usize = 16;
 
+/// Runs a body of a constant number of columns.
+macro_rules! of_width {
+    ($width:expr, $body:ident $fields:tt) => { of_width!($width, $body $fields: 2 3 4 5 6 7) };
+    ($width:expr, $body:ident $fields:tt: $($each:literal)*) => {
+        match $width {
+            $($each => simd::run_widest($body::<T, $each> $fields),)*
+            _ => unreachable!("two to seven columns"),
+        }
+    };
+}
+
 /// Writes element `i` of column `k` to `to[i * row + k]`, for `n` elements of `width` columns that are `step` apart.
 ///
 /// # Safety
 /// All of it is valid, and the two sides are apart.
 pub(super) unsafe fn weave<T: Copy>(from: *const T, step: isize, width: usize, to: *mut T, row: isize, n: usize) {
-    macro_rules! of_width {
-        ($($width:literal)*) => {
-            match width {
-                $($width => simd::run_widest(Weave::<T, $width> { from, step, to, row, n }),)*
-                _ => unreachable!("two to seven columns"),
-            }
-        };
-    }
-    of_width!(2 3 4 5 6 7)
+    of_width!(width, Weave { from, step, to, row, n })
 }
 
 struct Weave<T, const W: usize> {
@@ -65,15 +68,7 @@ impl<T: Copy, const W: usize> Body for Weave<T, W> {
 /// # Safety
 /// As [`weave`].
 pub(super) unsafe fn unweave<T: Copy>(from: *const T, width: usize, to: *mut T, step: isize, n: usize) {
-    macro_rules! of_width {
-        ($($width:literal)*) => {
-            match width {
-                $($width => simd::run_widest(Unweave::<T, $width> { from, to, step, n }),)*
-                _ => unreachable!("two to seven columns"),
-            }
-        };
-    }
-    of_width!(2 3 4 5 6 7)
+    of_width!(width, Unweave { from, to, step, n })
 }
 
 struct Unweave<T, const W: usize> {

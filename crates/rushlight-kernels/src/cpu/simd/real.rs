@@ -236,13 +236,6 @@ macro_rules! shared {
     )*};
 }
 
-macro_rules! inverse_f32 {
-    ($($f:ident)*) => {$(
-        #[inline(always)]
-        fn $f<S: Isa>(self) -> f32 { inverse::$f::<S>(self) }
-    )*};
-}
-
 /// Functions of f64 that are calls.
 macro_rules! calls_f64 {
     ($($f:ident $call:path;)*) => {$(
@@ -250,24 +243,18 @@ macro_rules! calls_f64 {
     )*};
 }
 
-macro_rules! elementary_f64 {
-    ($($f:ident)*) => {$(
+/// Functions of a module that are vectorised.
+macro_rules! vectorised {
+    ($t:ident, $m:ident: $($f:ident)*) => {$(
         #[inline(always)]
-        fn $f<S: Isa>(self) -> f64 { double::$f::<S>(self) }
-    )*};
-}
-
-macro_rules! elementary_f32 {
-    ($($f:ident)*) => {$(
-        #[inline(always)]
-        fn $f<S: Isa>(self) -> f32 { elementary::$f::<S>(self) }
+        fn $f<S: Isa>(self) -> $t { $m::$f::<S>(self) }
     )*};
 }
 
 impl Real for f32 {
     shared!(f32);
-    elementary_f32!(exp exp_neg exp2 expm1 ln log2 log10 ln_1p sin cos tan sinh cosh tanh erf erfc sigmoid silu gelu gelu_tanh);
-    inverse_f32!(asin acos atan asinh acosh atanh erfinv);
+    vectorised!(f32, elementary: exp exp_neg exp2 expm1 ln log2 log10 ln_1p sin cos tan sinh cosh tanh erf erfc sigmoid silu gelu gelu_tanh);
+    vectorised!(f32, inverse: asin acos atan asinh acosh atanh erfinv);
     #[inline(always)]
     fn atan2<S: Isa>(self, b: f32) -> f32 {
         inverse::atan2::<S>(self, b)
@@ -300,7 +287,7 @@ impl Real for f32 {
 
 impl Real for f64 {
     shared!(f64);
-    elementary_f64!(exp ln sin cos tanh sigmoid silu gelu_tanh);
+    vectorised!(f64, double: exp ln sin cos tanh sigmoid silu gelu_tanh);
     calls_f64! {
         exp2 f64::exp2;
         expm1 f64::exp_m1;
