@@ -152,6 +152,8 @@ enum State {
 struct Promise {
     region: Arc<Region>,
     reg: Reg,
+    /// Whether a reduction has computed the values without storing them.
+    passed: bool,
 }
 
 /// A storage's part in the graph.
@@ -303,7 +305,7 @@ enum Plan {
 fn plan(graph: &mut Graph, program: &Program, ins: &[Data], layout: &Layout) -> Plan {
     let mut joined: SmallVec<[Arc<Region>; 3]> = SmallVec::new();
     for d in ins {
-        let Some(Promise { region, reg }) = d.storage.promise(graph) else { continue };
+        let Some(Promise { region, reg, .. }) = d.storage.promise(graph) else { continue };
         let fits = region.is(State::Open) && {
             let body = region.body();
             body.layout == *layout && d.layout == *layout && body.program.dtype(*reg) == d.dtype
@@ -380,7 +382,7 @@ fn merge(graph: &mut Graph, into: &Arc<Region>, other: &Arc<Region>) {
     for (reg, storage) in std::mem::take(&mut from.outs) {
         let reg = now[reg as usize];
         if let Some(storage) = storage.upgrade() {
-            storage.part.get(graph).promise = Some(Promise { region: into.clone(), reg });
+            storage.part.get(graph).promise = Some(Promise { region: into.clone(), reg, passed: false });
             to.outs.push((reg, Arc::downgrade(&storage)));
         }
     }
@@ -414,7 +416,7 @@ fn append(graph: &mut Graph, region: &Arc<Region>, program: &Program, ins: &[Dat
 /// Promises register `reg` to a new storage.
 fn promise(region: &Arc<Region>, body: &mut Body, reg: Reg) -> Data {
     let dtype = body.program.dtype(reg);
-    let part = Part { promise: Some(Promise { region: region.clone(), reg }), readers: SmallVec::new() };
+    let part = Part { promise: Some(Promise { region: region.clone(), reg, passed: false }), readers: SmallVec::new() };
     let storage = Storage::promised(part, body.layout.numel() * dtype.size());
     if body.single {
         body.program.out(reg);

@@ -185,7 +185,7 @@ const CHEAP: usize = 40;
 /// If there is no memory.
 pub(crate) fn reduce(op: ReduceOp, x: &Data, dims: &[usize], layout: &Layout, dtype: DType) -> Result<Option<Data>> {
     let mut graph = graph();
-    let Some(Promise { region, reg }) = x.storage.promise(&mut graph).cloned() else { return Ok(None) };
+    let Some(Promise { region, reg, passed }) = x.storage.promise(&mut graph).cloned() else { return Ok(None) };
     let is_cheap = {
         if !region.is(State::Open) {
             return Ok(None);
@@ -197,8 +197,11 @@ pub(crate) fn reduce(op: ReduceOp, x: &Data, dims: &[usize], layout: &Layout, dt
         }
         needed(&body.program, std::iter::once(reg)).0.cost() <= CHEAP
     };
-    // Held by the caller's tensor and by `x` itself, and by nobody else: perhaps nobody will look at it again.
-    let is_passing = Arc::strong_count(&x.storage) <= 2 && is_cheap && x.layout.numel() * x.dtype.size() >= STORED;
+    // Held by the caller's tensor and by `x` itself, and by nobody else: perhaps nobody will look at it again. Who does so proves the contrary.
+    let is_passing = !passed && Arc::strong_count(&x.storage) <= 2 && is_cheap && x.layout.numel() * x.dtype.size() >= STORED;
+    if let (true, Some(promise)) = (is_passing, &mut x.storage.part.get(&mut graph).promise) {
+        promise.passed = true;
+    }
     let wanted = |s: &Arc<Storage>| !(is_passing && Arc::ptr_eq(s, &x.storage));
     let result = run_for(graph, &region, wanted, |work| {
         let kept = work.outs.iter().position(|(_, s)| Arc::ptr_eq(s, &x.storage));
@@ -252,4 +255,21 @@ fn needed(program: &Program, outs: impl Iterator<Item = Reg>) -> (Program, Small
     }
     outs.iter().for_each(|&r| small.out(now[r as usize]));
     (small, kept)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::STORED;
+    use crate::Tensor;
+    use crate::storage::{Storage, deferred};
+
+    #[test]
+    fn a_value_is_stored_when_it_is_reduced_again() {
+        let y = Tensor::ones([STORED / 4]) * 2.0;
+        let is_pending = || y.data().storage.is_marked(Storage::PENDING);
+        for pending in [deferred::is_deferred(), false] {
+            assert_eq!(y.sum().item::<f32>(), (STORED / 2) as f32);
+            assert_eq!(is_pending(), pending);
+        }
+    }
 }
