@@ -1,6 +1,7 @@
 //! Row kernels: softmax, losses of classes, layer norm, moments.
 
 mod along;
+mod band;
 mod channels;
 mod classes;
 mod groups;

@@ -4,6 +4,7 @@
 //! pass makes the probabilities from them anew. No tensor of log-probabilities is ever written.
 
 use super::along::Along;
+use super::band::{self, Band, Rows};
 use super::lanes::{map1, maximum, sum_of};
 use super::softmax::{SHORT, load_tile, maxima, store_tile};
 use super::strip::{LANES, Strip, Tile};
@@ -343,6 +344,21 @@ impl<T: Compute<Wide: Real>> Body for RowStats<'_, T> {
     type Out = ();
     #[inline(always)]
     fn run<S: Isa>(self) {
+        let n = self.job.n;
+        if T::DTYPE == <T::Wide as Element>::DTYPE && self.job.step == 1 && band::suits(n, false) && self.found.len() > 1 {
+            let mut offsets = self.job.along.from(self.first);
+            for found in self.found.chunks_mut(LANES) {
+                let mut rows = [std::ptr::null(); LANES];
+                let starts = offsets.by_ref().map(|at| self.job.x.get().cast::<T::Wide>().wrapping_offset(at[0]).cast_const());
+                rows.iter_mut().zip(starts.take(found.len())).for_each(|(row, start)| *row = start);
+                // SAFETY: rows of x, which nobody writes.
+                let band = unsafe { Band::input(found.len(), n, rows) };
+                let max = band.maxima();
+                let [sum] = band.sums(|r, x, _| [(x - max[r]).exp_neg::<S>()]);
+                found.iter_mut().enumerate().for_each(|(r, found)| *found = (max[r], sum[r]));
+            }
+            return;
+        }
         for (found, at) in self.found.iter_mut().zip(self.job.along.from(self.first)) {
             // SAFETY: a row of x, which nobody writes.
             let x = unsafe { self.job.row(at[0], self.room) };

@@ -3,7 +3,9 @@
 //! A row is read from memory once and then stays in cache for the passes that follow: mean, variance, result. The gradients of weight and bias
 //! are sums over rows: each chunk of rows has sums of its own, which are added in the order of the chunks.
 
+use super::band::{self, Band, Lanes, Rows as Together, Turned};
 use super::lanes::{map1, map2, map3, totals1, totals2, totals3};
+use super::strip::LANES;
 use crate::backend::*;
 use crate::cpu::pool;
 use crate::cpu::rows::{Compute, Shared, load, store};
@@ -127,6 +129,13 @@ impl<T: Compute<Wide: Real>> Body for ForwardRows<'_, T> {
     #[inline(always)]
     fn run<S: Isa>(self) {
         let Forward { norm, x, y, mean, rstd, w, b } = self.job;
+        if norm.inner == 1
+            && norm.groups == 1
+            && (norm.width < LANES || band::suits(norm.width, !Rows::<T>::PLAIN))
+            && self.rows.len() > 1
+        {
+            return self.by_sixteen::<S>();
+        }
         let (mut x_room, mut y_room) = (x.room(), y.room());
         let per_row = norm.width / norm.inner;
         for row in self.rows {
@@ -151,6 +160,85 @@ impl<T: Compute<Wide: Real>> Body for ForwardRows<'_, T> {
             }
         }
     }
+}
+
+impl<T: Compute<Wide: Real>> ForwardRows<'_, T> {
+    /// Rows that are not long, each element of which has a weight of its own.
+    #[inline(always)]
+    fn by_sixteen<S: Isa>(self) {
+        let Forward { norm, x, y, mean, rstd, w, b } = self.job;
+        let n = norm.width;
+        let mut room = vec![T::Wide::default(); if Rows::<T>::PLAIN { 0 } else { LANES * n }];
+        let mut turned = [[T::Wide::default(); LANES]; LANES];
+        for first in self.rows.clone().step_by(LANES) {
+            let count = LANES.min(self.rows.end - first);
+            // SAFETY: this chunk's own rows, which follow one another; x is only read. As many weights as a row has elements.
+            unsafe {
+                let (from, to) = (x.start.get().add(first * n), y.start.get().add(first * n));
+                let (mut source, mut target) = (from.cast::<T::Wide>(), to.cast::<T::Wide>());
+                if !Rows::<T>::PLAIN {
+                    load(from, 1, &mut room[..count * n]);
+                    (source, target) = (room.as_mut_ptr(), room.as_mut_ptr());
+                }
+                let (m, r) = if n < LANES {
+                    let at = turned.as_mut_ptr().cast::<T::Wide>();
+                    simd::transpose(source, n as isize, at, LANES as isize, count, n);
+                    let found = normalise::<S, _>(&mut Turned(&mut turned[..n]), norm, w, b);
+                    simd::transpose(at, LANES as isize, target, n as isize, n, count);
+                    found
+                } else {
+                    let row = |l: usize| l.min(count - 1) * n;
+                    let (a, out) =
+                        (std::array::from_fn(|l| source.add(row(l)).cast_const()), std::array::from_fn(|l| target.add(row(l))));
+                    normalise::<S, _>(&mut Band::new(count, n, a, a, out), norm, w, b)
+                };
+                if !Rows::<T>::PLAIN {
+                    store(&room[..count * n], to, 1);
+                }
+                for l in 0..count {
+                    *mean.get().add(first + l) = m[l];
+                    *rstd.get().add(first + l) = r[l];
+                }
+            }
+        }
+    }
+}
+
+/// Fills the output of `rows`; answers what [`moments`] would of each.
+///
+/// # Safety
+/// There are as many weights as elements in a row.
+#[inline(always)]
+unsafe fn normalise<S: Isa, A: Real + Element>(
+    rows: &mut impl Together<A>,
+    norm: &RowNorm,
+    w: &[A],
+    b: &[A],
+) -> (Lanes<A>, Lanes<A>) {
+    let n = norm.width as f64;
+    let (mut m, mut r) = ([A::ZERO; LANES], [A::ZERO; LANES]);
+    // SAFETY: the caller's.
+    let (w, b) = (|j: usize| unsafe { *w.get_unchecked(j) }, |j: usize| unsafe { *b.get_unchecked(j) });
+    if !norm.centred {
+        let [squares] = rows.sums(|_, x, _| [x * x]);
+        for l in 0..LANES {
+            r[l] = A::of(1.0 / (squares[l].to_f64() / n + norm.eps).sqrt());
+        }
+        rows.map(|row, j, x, _| (x * r[row]).mul_add::<S>(w(j), b(j)));
+        return (m, r);
+    }
+    let [mut rough] = rows.sums(|_, x, _| [x]);
+    for l in 0..LANES {
+        rough[l] = A::of(rough[l].to_f64() / n);
+    }
+    let [first, second] = rows.sums(|row, x, _| [x - rough[row], (x - rough[row]) * (x - rough[row])]);
+    for l in 0..LANES {
+        let (first, second) = (first[l].to_f64(), second[l].to_f64());
+        m[l] = A::of(rough[l].to_f64() + first / n);
+        r[l] = A::of(rstd_of((second - first * (first / n)) / n, norm.eps));
+    }
+    rows.map(|row, j, x, _| ((x - m[row]) * r[row]).mul_add::<S>(w(j), b(j)));
+    (m, r)
 }
 
 /// Mean and 1/√(variance + eps) of a row; a mean of zero where it is not to be centred.

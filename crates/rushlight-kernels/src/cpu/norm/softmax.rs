@@ -1,10 +1,11 @@
 //! Softmax, its logarithm, and their derivatives, along one dimension.
 //!
-//! A row that is long and has its elements side by side is worked on by itself. Short rows, and rows whose elements lie apart while
-//! neighbouring rows lie side by side, are worked on [`LANES`] at a time: row number in the lane, so that nothing is folded across. Where all
-//! views have them side by side, they are worked on in place.
+//! A row that is long and has its elements side by side is worked on by itself, shorter ones by bands of sixteen. Very short rows, and rows
+//! whose elements lie apart while neighbouring rows lie side by side, are worked on [`LANES`] at a time: row number in the lane, so that
+//! nothing is folded across. Where all views have them side by side, they are worked on in place.
 
 use super::along::{Along, VIEWS};
+use super::band::{self, Band, Rows};
 use super::lanes::{larger, map_sum1, map0, map1, map2, maximum, sum_of, sums2};
 use super::strip::{self, LANES, Strip, StripMut};
 use crate::backend::*;
@@ -16,12 +17,14 @@ use smallvec::SmallVec;
 use std::marker::PhantomData;
 
 /// Rows up to this length go together: alone, they would leave most of the accumulators idle.
-pub(super) const SHORT: usize = 32;
+pub(super) const SHORT: usize = LANES - 1;
 
 /// A function of a row `a` (and `b`), written once for one row and once for several.
 pub(super) trait RowOp: Sync + 'static {
     /// One row. All slices have one length; `b` is empty for a function of one row.
     fn row<S: Isa, A: Real>(a: &[A], b: &[A], out: &mut [A]);
+    /// Some rows of middle length.
+    fn band<S: Isa, A: Real>(rows: Band<A>);
     /// Rows in the lanes of vectors.
     fn columns<S: Isa, A: Real>(a: Strip<A>, b: Strip<A>, out: StripMut<A>);
 }
@@ -39,6 +42,16 @@ impl RowOp for Softmax {
         let max = maximum(a);
         let scale = A::ONE / map_sum1(a, out, |x, _| (x - max).exp_neg::<S>());
         map0(out, |y| y * scale);
+    }
+    #[inline(always)]
+    fn band<S: Isa, A: Real>(mut rows: Band<A>) {
+        let max = rows.maxima();
+        let sum = rows.map_sum(|r, x| [(x - max[r]).exp_neg::<S>(); 2]);
+        let mut scale = sum;
+        for r in 0..LANES {
+            scale[r] = A::ONE / sum[r];
+        }
+        rows.change(|r, y| y * scale[r]);
     }
     #[inline(always)]
     fn columns<S: Isa, A: Real>(a: Strip<A>, _: Strip<A>, mut out: StripMut<A>) {
@@ -74,6 +87,15 @@ impl RowOp for LogSoftmax {
         map1(a, out, |x, _| x - max - log);
     }
     #[inline(always)]
+    fn band<S: Isa, A: Real>(mut rows: Band<A>) {
+        let max = rows.maxima();
+        let mut log = rows.map_sum(|r, x| [x - max[r], (x - max[r]).exp_neg::<S>()]);
+        for r in 0..LANES {
+            log[r] = log[r].ln::<S>();
+        }
+        rows.change(|r, y| y - log[r]);
+    }
+    #[inline(always)]
     fn columns<S: Isa, A: Real>(a: Strip<A>, _: Strip<A>, mut out: StripMut<A>) {
         let max = maxima(&a);
         let mut sum = [A::ZERO; LANES];
@@ -104,6 +126,11 @@ impl RowOp for SoftmaxBackward {
         map2(grad, y, out, |g, y, _| (g - dot) * y);
     }
     #[inline(always)]
+    fn band<S: Isa, A: Real>(mut rows: Band<A>) {
+        let [dot] = rows.sums(|_, g, y| [g * y]);
+        rows.map(|r, _, g, y| (g - dot[r]) * y);
+    }
+    #[inline(always)]
     fn columns<S: Isa, A: Real>(grad: Strip<A>, y: Strip<A>, mut out: StripMut<A>) {
         let mut dot = [A::ZERO; LANES];
         for j in 0..y.n {
@@ -127,6 +154,11 @@ impl RowOp for LogSoftmaxBackward {
     fn row<S: Isa, A: Real>(grad: &[A], y: &[A], out: &mut [A]) {
         let sum = sum_of(grad, |g| g);
         map2(grad, y, out, |g, y, _| g - y.exp_neg::<S>() * sum);
+    }
+    #[inline(always)]
+    fn band<S: Isa, A: Real>(mut rows: Band<A>) {
+        let [sum] = rows.sums(|_, g, _| [g]);
+        rows.map(|r, _, g, y| g - y.exp_neg::<S>() * sum[r]);
     }
     #[inline(always)]
     fn columns<S: Isa, A: Real>(grad: Strip<A>, y: Strip<A>, mut out: StripMut<A>) {
@@ -202,6 +234,10 @@ fn apply<T: Compute<Wide: Real>, O: RowOp, const N: usize>(dim: usize, ins: [Vie
     let apart_but_neighbours = steps[0] != 1 && job.along.neighbours(0, LANES / 2);
     if job.n <= SHORT || apart_but_neighbours {
         pool::for_ranges(job.along.rows, rows_per_chunk.next_multiple_of(LANES), |rows| job.together(rows));
+    } else if band::suits(job.n, T::DTYPE != <T::Wide as Element>::DTYPE) && job.along.rows > 1 {
+        pool::for_ranges(job.along.rows, rows_per_chunk.next_multiple_of(LANES), |rows| {
+            simd::run_widest(Banded { job: &job, rows })
+        });
     } else {
         pool::for_ranges(job.along.rows, rows_per_chunk, |rows| simd::run_widest(Alone { job: &job, rows }));
     }
@@ -253,6 +289,48 @@ impl<T: Compute<Wide: Real>, O: RowOp, const N: usize> Job<T, O, N> {
         }
     }
 
+    #[inline(always)]
+    fn by_bands<S: Isa>(&self, rows: std::ops::Range<usize>) {
+        let n = self.n;
+        let plain = T::DTYPE == <T::Wide as Element>::DTYPE;
+        // In place, or by way of copies.
+        let direct = |v: usize| plain && self.steps[v] == 1;
+        let mut rooms: [Vec<T::Wide>; VIEWS] = Default::default();
+        rooms
+            .iter_mut()
+            .enumerate()
+            .filter(|(v, _)| *v <= N && !direct(*v))
+            .for_each(|(_, room)| room.resize(LANES * n, T::Wide::default()));
+        let places = rooms.each_mut().map(|room| room.as_mut_ptr());
+        let mut offsets = self.along.from(rows.start);
+        for first in rows.clone().step_by(LANES) {
+            let count = LANES.min(rows.end - first);
+            let mut at = [[std::ptr::null_mut::<T::Wide>(); LANES]; VIEWS];
+            let mut to = [0isize; LANES];
+            // SAFETY: offsets and steps of the views themselves stay within them; the output's rows are disjoint, and these are this
+            // chunk's alone. The inputs have been copied, or are read before the same row of the output is written.
+            unsafe {
+                for (l, offset) in (0..count).zip(&mut offsets) {
+                    for v in 0..=N {
+                        let start = if v < N { self.ins[v].get() } else { self.out.get() }.offset(offset[v]);
+                        at[v][l] = if direct(v) { start.cast() } else { places[v].add(l * n) };
+                        if v < N && !direct(v) {
+                            load(start, self.steps[v], std::slice::from_raw_parts_mut(at[v][l], n));
+                        }
+                    }
+                    to[l] = offset[N];
+                }
+                let inputs = |v: usize| at[v].map(|p| p.cast_const());
+                O::band::<S, T::Wide>(Band::new(count, n, inputs(0), inputs(N - 1), at[N]));
+                if !direct(N) {
+                    for l in 0..count {
+                        store(std::slice::from_raw_parts(at[N][l], n), self.out.get().offset(to[l]), self.steps[N]);
+                    }
+                }
+            }
+        }
+    }
+
     fn together(&self, rows: std::ops::Range<usize>) {
         let n = self.n;
         let plain = T::DTYPE == <T::Wide as Element>::DTYPE;
@@ -261,8 +339,6 @@ impl<T: Compute<Wide: Real>, O: RowOp, const N: usize> Job<T, O, N> {
         let zero = <T::Wide as Real>::ZERO;
         let (mut a_room, mut b_room) = (strip::Tile::new(), strip::Tile::new());
         let (mut out_room, mut row_room) = (strip::Tile::new(), strip::Tile::new());
-        let tiles = [a_room.vectors(n, zero), b_room.vectors(if N > 1 { n } else { 0 }, zero)];
-        let (out, row) = (out_room.vectors(n, zero), row_room.elements(n, zero));
         let mut first = rows.start;
         while first < rows.end {
             let mut offsets = self.along.from(first);
@@ -277,6 +353,8 @@ impl<T: Compute<Wide: Real>, O: RowOp, const N: usize> Job<T, O, N> {
             let count = LANES.min(if in_place { beside } else { rows.end - first });
             let mut at = [[0isize; VIEWS]; LANES];
             at[..count].iter_mut().zip(&mut offsets).for_each(|(at, offset)| *at = offset);
+            let tiles = [a_room.vectors(n, zero), b_room.vectors(if N > 1 { n } else { 0 }, zero)];
+            let (out, row) = (out_room.vectors(n, zero), row_room.elements(n, zero));
             // SAFETY: as in `one_by_one`; the inputs have been read to the end before the output is written.
             unsafe {
                 for i in 0..N {
@@ -386,6 +464,20 @@ impl<T: Compute<Wide: Real>, O: RowOp, const N: usize> Body for Alone<'_, T, O, 
     #[inline(always)]
     fn run<S: Isa>(self) {
         self.job.one_by_one::<S>(self.rows)
+    }
+}
+
+/// Rows that are worked on sixteen at a time, one after the other.
+struct Banded<'a, T, O, const N: usize> {
+    job: &'a Job<T, O, N>,
+    rows: std::ops::Range<usize>,
+}
+
+impl<T: Compute<Wide: Real>, O: RowOp, const N: usize> Body for Banded<'_, T, O, N> {
+    type Out = ();
+    #[inline(always)]
+    fn run<S: Isa>(self) {
+        self.job.by_bands::<S>(self.rows)
     }
 }
 

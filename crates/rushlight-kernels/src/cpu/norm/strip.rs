@@ -15,25 +15,29 @@ const FEW: usize = 32;
 pub(super) struct Tile<A> {
     few: MaybeUninit<[[A; LANES]; FEW]>,
     many: Vec<[A; LANES]>,
+    len: usize,
 }
 
 impl<A: Copy> Tile<A> {
     #[inline(always)]
     pub(super) fn new() -> Self {
-        Tile { few: MaybeUninit::uninit(), many: Vec::new() }
+        Tile { few: MaybeUninit::uninit(), many: Vec::new(), len: 0 }
     }
-    /// `n` vectors, each element `zero`.
+    /// `n` vectors, each element `zero`; later the same ones, as they are.
     #[inline(always)]
     pub(super) fn vectors(&mut self, n: usize, zero: A) -> &mut [[A; LANES]] {
+        let fresh = std::mem::replace(&mut self.len, n) != n;
         if n > FEW {
-            self.many.clear();
-            self.many.resize(n, [zero; LANES]);
+            if fresh {
+                self.many.clear();
+                self.many.resize(n, [zero; LANES]);
+            }
             return &mut self.many;
         }
         let first = self.few.as_mut_ptr().cast::<[A; LANES]>();
         // SAFETY: at most `FEW` vectors, which are written before they are shown.
         unsafe {
-            (0..n).for_each(|j| first.add(j).write([zero; LANES]));
+            (0..if fresh { n } else { 0 }).for_each(|j| first.add(j).write([zero; LANES]));
             std::slice::from_raw_parts_mut(first, n)
         }
     }

@@ -56,7 +56,11 @@ fn f64s<T: Compute<Wide: Into<f64>>>(x: &Sample) -> Vec<f64> {
 }
 
 fn check_softmax<T: Compute<Wide: Into<f64>>>() {
-    for (shape, dim) in SHAPES {
+    SHAPES.into_iter().for_each(|(shape, dim)| check_softmax_of::<T>(shape, dim));
+}
+
+fn check_softmax_of<T: Compute<Wide: Into<f64>>>(shape: &[usize], dim: usize) {
+    {
         let kernels = [
             KernelId::Softmax { dim },
             KernelId::LogSoftmax { dim },
@@ -101,6 +105,25 @@ fn softmax_matches_the_definition() {
     check_softmax::<f64>();
     check_softmax::<f16>();
     check_softmax::<bf16>();
+}
+
+#[test]
+fn softmax_of_rows_of_every_length() {
+    for n in (1..=100).chain([127, 128, 129, 159, 160, 500, 511, 512, 513]) {
+        check_softmax_of::<f32>(&[19, n], 1);
+        check_softmax_of::<f64>(&[17, n], 1);
+        check_softmax_of::<f16>(&[3, n], 1);
+        check_softmax_of::<f32>(&[3, n], 0);
+    }
+    // A number that is not one stays in its row.
+    for (n, at) in [(5, 3), (16, 0), (50, 49), (50, 35), (200, 7)] {
+        let x = Sample::new(&[20, n], Twin::Contiguous, |i| if i == 4 * n + at { f32::NAN } else { noise(i) as f32 });
+        let y = Sample::new(&[20, n], Twin::Contiguous, |_| 0f32);
+        for kernel in [KernelId::Softmax { dim: 1 }, KernelId::LogSoftmax { dim: 1 }] {
+            custom(kernel, &[x.view()], &mut [y.view_mut()]).unwrap();
+            assert!(y.values::<f32>().iter().enumerate().all(|(i, y)| y.is_nan() == (i / n == 4)), "{n} {at}");
+        }
+    }
 }
 
 #[test]

@@ -7,8 +7,8 @@ use super::rows::{Group, Slots};
 use super::run::fold_run;
 use crate::backend::*;
 use crate::cpu::number::Arith;
-use crate::cpu::pool;
 use crate::cpu::walk::{GRAIN, Grid};
+use crate::cpu::{pool, simd};
 use std::ops::Range;
 
 /// Most columns of one task.
@@ -17,6 +17,10 @@ const TILE: usize = 1024;
 const BLOCK: usize = 1024;
 /// Elements of one task of a long group.
 const PIECE: usize = 64 * BLOCK;
+/// Longest rows that are compared side by side.
+const SHORT: usize = 128;
+/// How many of them.
+const SIDE: usize = 16;
 
 /// Writes the position of the extreme that `F` ([`Min`](super::Min) or [`Max`](super::Max)) folds to, for each group.
 pub(super) fn positions<F: Fold>(x: View, groups: &Groups, out: &ViewMut) {
@@ -40,6 +44,9 @@ struct Best<A> {
 
 fn rows<F: Fold>(x: View, kept: &Grid<2>, reduced: &Grid<1>, out: &ViewMut) {
     let n = reduced.len();
+    if n <= SHORT && kept.len() >= SIDE / 4 {
+        return short_rows::<F>(x, kept, reduced, out);
+    }
     let pieces = n.div_ceil(PIECE);
     let mut groups = Vec::with_capacity(kept.len());
     kept.each(0..kept.len(), |at| groups.push(at));
@@ -61,6 +68,52 @@ fn rows<F: Fold>(x: View, kept: &Grid<2>, reduced: &Grid<1>, out: &ViewMut) {
         let position = best.map_or(0, |b| b.position as i64);
         // SAFETY: a position of out's layout; out holds i64.
         unsafe { out.ptr::<i64>().offset(*to).write(position) };
+    }
+}
+
+/// Sixteen rows in the lanes of vectors, so that positions are found by vector instructions.
+fn short_rows<F: Fold>(x: View, kept: &Grid<2>, reduced: &Grid<1>, out: &ViewMut) {
+    let n = reduced.len();
+    let [step, out_step] = kept.inner();
+    pool::for_ranges(kept.len(), (GRAIN / n).next_multiple_of(SIDE), |range| {
+        let mut group = Group::<F>::new(reduced);
+        let mut turned = vec![[F::In::default(); SIDE]; n];
+        kept.runs(range, &mut |[from, to], count| {
+            for start in (0..count).step_by(SIDE) {
+                let rows = SIDE.min(count - start);
+                let first = x.ptr::<F::In>().wrapping_offset(from + start as isize * step);
+                if reduced.is_run(0) {
+                    // SAFETY: rows within x, and as many columns as there is room for.
+                    unsafe { simd::transpose(first, step, turned.as_flattened_mut().as_mut_ptr(), SIDE as isize, rows, n) }
+                } else {
+                    for lane in 0..rows {
+                        let row = group.elements(first.wrapping_offset(lane as isize * step), 0..n);
+                        turned.iter_mut().zip(row).for_each(|(lanes, x)| lanes[lane] = *x);
+                    }
+                }
+                for (lane, position) in best_in_lanes::<F>(&turned).into_iter().enumerate().take(rows) {
+                    let place = out.ptr::<i64>().wrapping_offset(to + (start + lane) as isize * out_step);
+                    // SAFETY: a position of out's layout, which holds i64; each row has its own.
+                    unsafe { place.write(position as i64) };
+                }
+            }
+        });
+    });
+}
+
+with_simd! {
+    best_in_lanes<F: Fold>(elements: &[[F::In; SIDE]]) -> [i32; SIDE] {
+        let (mut best, mut position) = (elements[0].map(F::lift), [0i32; SIDE]);
+        for (j, element) in elements.iter().enumerate().skip(1) {
+            let element = *element;
+            for l in 0..SIDE {
+                let new = F::lift(element[l]);
+                let better = wins::<F>(new, best[l]);
+                best[l] = if better { new } else { best[l] };
+                position[l] = if better { j as i32 } else { position[l] };
+            }
+        }
+        position
     }
 }
 

@@ -1,6 +1,7 @@
 //! The monoids that reductions fold with, and the order in which partial results meet.
 
 use crate::cpu::number::{Arith, Number, tree};
+use crate::cpu::simd;
 use std::marker::PhantomData;
 
 /// An element is lifted into the accumulator, accumulators are joined, and the last one is lowered into the output.
@@ -23,6 +24,11 @@ pub(super) trait Fold: 'static {
     #[inline(always)]
     fn gather(parts: [Self::Acc; 16]) -> Self::Acc {
         tree(parts, Self::quick)
+    }
+    /// The same for each of sixteen runs.
+    #[inline(always)]
+    fn gather_all(parts: &[[Self::Acc; 16]; 16]) -> [Self::Acc; 16] {
+        simd::join_rows(parts, Self::quick)
     }
 }
 
@@ -49,7 +55,10 @@ macro_rules! folds {
                 const PASSES_NAN: bool = <T::Acc as Arith>::IS_FLOAT;
                 #[inline(always)] fn quick(a: T::Acc, b: T::Acc) -> T::Acc { $quick(a, b) }
             )?
-            $(#[inline(always)] fn gather(parts: [T::Acc; 16]) -> T::Acc { $gather(parts) })?
+            $(
+                #[inline(always)] fn gather(parts: [T::Acc; 16]) -> T::Acc { $gather(parts) }
+                #[inline(always)] fn gather_all(parts: &[[T::Acc; 16]; 16]) -> [T::Acc; 16] { simd::fold_rows(parts, $gather) }
+            )?
         }
     )*};
 }
@@ -121,21 +130,21 @@ impl<F: Fold> Pairwise<F> {
 /// Runs the block as it is, or compiled for AVX2 or AVX-512 where the machine has it. Only additions, products and comparisons happen in
 /// it, each rounded once, so all give the same bits.
 macro_rules! with_simd {
-    ($name:ident<$($a:lifetime,)? $F:ident: $bound:ident>($($arg:ident: $type:ty),* $(,)?) -> $ret:ty $body:block) => {
+    ($name:ident<$F:ident: $bound:ident>($($arg:ident: $type:ty),* $(,)?) -> $ret:ty $body:block) => {
         #[inline]
-        pub(super) fn $name<$($a,)? $F: $bound>($($arg: $type),*) -> $ret {
+        pub(super) fn $name<$F: $bound>($($arg: $type),*) -> $ret {
             #[inline(always)]
-            fn body<$($a,)? $F: $bound>($($arg: $type),*) -> $ret $body
+            fn body<$F: $bound>($($arg: $type),*) -> $ret $body
 
             #[cfg(target_arch = "x86_64")]
             {
                 use $crate::cpu::simd::{Level, level};
                 #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2")]
-                fn avx512<$($a,)? $F: $bound>($($arg: $type),*) -> $ret {
+                fn avx512<$F: $bound>($($arg: $type),*) -> $ret {
                     body::<$F>($($arg),*)
                 }
                 #[target_feature(enable = "avx2")]
-                fn avx2<$($a,)? $F: $bound>($($arg: $type),*) -> $ret {
+                fn avx2<$F: $bound>($($arg: $type),*) -> $ret {
                     body::<$F>($($arg),*)
                 }
                 match level() {

@@ -1,7 +1,7 @@
 //! Reductions.
 //!
 //! Lives here: the split of a view into groups ([`Groups`]), the two orders in which groups are folded — along rows (`rows.rs`, `run.rs`)
-//! when the last dimension is reduced, down columns (`columns.rs`, `narrow.rs`, `strips.rs`) otherwise — and the positions of extremes (`arg.rs`).
+//! when the last dimension is reduced, down columns (`columns.rs`, `few.rs`, `narrow.rs`, `strips.rs`) otherwise — and the positions of extremes (`arg.rs`).
 //! Must not live here: scans, norms and other fused row kernels.
 //!
 //! The order of combination depends on the shape and the reduced dimensions only, never on strides or threads: a strided view
@@ -9,6 +9,7 @@
 
 mod arg;
 mod columns;
+mod few;
 mod fold;
 mod narrow;
 mod prologue;
@@ -99,6 +100,9 @@ fn short_whole(op: ReduceOp, x: View, out: &mut ViewMut) -> Result<()> {
 fn fold_groups<F: Fold>(x: View, groups: &Groups, out: &mut ViewMut) {
     match groups {
         Groups::Rows { kept, reduced } => rows::fold::<F>(x, kept, reduced, out),
+        Groups::Columns { outer, reduced, inner } if few::suit(reduced.len(), inner.len()) => {
+            few::fold::<F>(x, outer, reduced, inner, out)
+        }
         Groups::Columns { outer, reduced, inner } if strips::suit::<F>(reduced.len(), inner.len()) => {
             strips::fold::<F>(x, outer, reduced, inner, out)
         }

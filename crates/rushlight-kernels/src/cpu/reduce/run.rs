@@ -2,7 +2,7 @@
 
 use super::fold::{Fold, with_simd, witness};
 use crate::cpu::number::{Arith, tree};
-use crate::cpu::simd::{prefetch, transpose};
+use crate::cpu::simd::prefetch;
 use std::array::from_fn;
 use std::hint::black_box;
 use std::mem::MaybeUninit;
@@ -75,31 +75,32 @@ pub(super) unsafe fn fold_runs<F: Fold>(all: usize, mut runs: Runs<F::In>, count
         // SAFETY: the caller's.
         match SIDE.min(count - start) {
             1 => put(fold_run::<F>(unsafe { runs.get(0) })),
-            some => fold_some::<F>(runs, ask, &mut [F::IDENTITY; SIDE][..some]).iter().for_each(|total| put(*total)),
+            some => fold_some::<F>(runs, some, ask)[..some].iter().for_each(|total| put(*total)),
         }
         runs.first = runs.first.wrapping_offset(SIDE as isize * runs.step);
     }
 }
 
 with_simd! {
-    // As many runs as there are totals, which `fold_runs` has seen to.
-    fold_some<'a, F: Fold>(runs: Runs<F::In>, ask: bool, totals: &'a mut [F::Acc]) -> &'a [F::Acc] {
+    // `fold_runs` has seen to it that there are as many runs.
+    fold_some<F: Fold>(runs: Runs<F::In>, count: usize, ask: bool) -> [F::Acc; SIDE] {
+        let mut totals = [F::IDENTITY; SIDE];
         if is_in_order::<F>(runs.n) {
-            for (r, total) in totals.iter_mut().enumerate() {
+            for (r, total) in totals.iter_mut().enumerate().take(count) {
                 // SAFETY: a run.
                 *total = in_order::<F>(unsafe { runs.get(r) });
             }
             return totals;
         }
         // Only the rows of runs are written.
-        let (mut parts, mut turned) = (MaybeUninit::<[[F::Acc; FEW]; SIDE]>::uninit(), MaybeUninit::<[[F::Acc; SIDE]; FEW]>::uninit());
-        let (parts, turned) = (parts.as_mut_ptr(), turned.as_mut_ptr());
-        if totals.len() < SIDE {
+        let mut parts = MaybeUninit::<[[F::Acc; FEW]; SIDE]>::uninit();
+        let parts = parts.as_mut_ptr();
+        if count < SIDE {
             // SAFETY: numbers, whose zero is all zero bits.
-            unsafe { turned.write_bytes(0, 1) };
+            unsafe { parts.write_bytes(0, 1) };
         }
         let mut all_seen = [F::Acc::ZERO; FEW];
-        for r in 0..totals.len() {
+        for r in 0..count.min(SIDE) {
             // SAFETY: a run, and its row.
             let seen = unsafe {
                 let run = runs.get(r);
@@ -111,16 +112,10 @@ with_simd! {
                 all_seen[l] = witness::<F>(all_seen[l], seen[l]);
             }
         }
-        // SAFETY: as many rows of `FEW` as there are runs, which become as many columns.
-        unsafe { transpose(parts.cast(), FEW as isize, turned.cast::<F::Acc>(), SIDE as isize, totals.len(), FEW) }
-        let mut all = [F::IDENTITY; SIDE];
-        for r in 0..SIDE {
-            // SAFETY: a column of runs, or of zeros.
-            all[r] = F::gather(from_fn(|l| unsafe { (*turned)[l][r] }));
-        }
-        totals.copy_from_slice(&all[..totals.len()]);
+        // SAFETY: all rows, written or zeros.
+        totals = F::gather_all(unsafe { &*parts });
         if witness_of::<F>(black_box(all_seen)).is_nan() {
-            for (r, total) in totals.iter_mut().enumerate() {
+            for (r, total) in totals.iter_mut().enumerate().take(count) {
                 // SAFETY: a run.
                 *total = fold_run::<F>(unsafe { runs.get(r) });
             }
@@ -216,6 +211,9 @@ fn fold_few<F: Fold>(elements: &[F::In], from: usize, ask: bool) -> ([F::Acc; FE
     }
     if let ([_, ..], Some(last), Some(keep)) = (rest, elements.last_chunk::<FEW>(), LAST[rest.len()..].first_chunk::<FEW>()) {
         // The last elements in one go, without those that have been folded before.
+        if ask {
+            prefetch_after(last);
+        }
         for l in 0..FEW {
             let x = F::lift(last[l]);
             few[l] = F::quick(few[l], x.keep(keep[l], F::IDENTITY));

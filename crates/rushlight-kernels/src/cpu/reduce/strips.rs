@@ -14,7 +14,7 @@ const HEIGHT: usize = 512;
 
 /// Whether groups of this size are for [`fold`].
 pub(super) fn suit<F: Fold>(height: usize, width: usize) -> bool {
-    F::Acc::IS_FLOAT && (STEP..=HEIGHT).contains(&height) && (CHUNK..=WIDTH).contains(&width)
+    size_of::<F::Acc>() >= 4 && (STEP..=HEIGHT).contains(&height) && (CHUNK..=WIDTH).contains(&width)
 }
 
 pub(super) fn fold<F: Fold>(x: View, outer: &Grid<2>, reduced: &Grid<1>, inner: &Grid<2>, out: &ViewMut) {

@@ -149,10 +149,13 @@ fn large_groups_agree_with_the_naive_fold() {
 #[test]
 fn runs_and_columns_of_every_length_agree_with_the_naive_fold() {
     for n in (1..160).chain([2047, 2048, 2049, 2111, 4095, 65_535, 65_537]) {
-        for op in [ReduceOp::Sum, ReduceOp::SumOfSquares, ReduceOp::Prod, ReduceOp::Min, ReduceOp::Max] {
-            for dtype in [DType::F32, DType::F64] {
-                let shapes = [(&[3, n][..], 1), (&[20, n], 0), (&[3, 20, n], 1), (&[n, 20], 0)];
-                for (shape, dim) in &shapes[..if n < 160 { 4 } else { 1 }] {
+        for op in OPS {
+            for dtype in [DType::F32, DType::F64, DType::I64] {
+                if op == ReduceOp::SumOfSquares && dtype == DType::I64 {
+                    continue;
+                }
+                let shapes = [(&[3, n][..], 1), (&[20, n], 0), (&[3, 20, n], 1), (&[n, 20], 0), (&[3, n], 0), (&[21, n], 1)];
+                for (shape, dim) in &shapes[..if n < 160 { 6 } else { 1 }] {
                     let dim = *dim;
                     let x = Sample::new(dtype, Layout::contiguous(shape), |i| element(op, dtype, i));
                     assert!(same(&run(op, &x, &[dim], 0).unwrap(), &naive(op, &x, &[dim])), "{op:?} {dtype} {shape:?} {dim}");
@@ -208,6 +211,9 @@ fn nan_wins_wherever_it_stands() {
             (vec![50, 3], [0]),
             (vec![3, 50], [1]),
             (vec![20], [0]),
+            (vec![40, 25], [1]),
+            (vec![40, 90], [1]),
+            (vec![5, 90], [0]),
             (vec![80, 100], [0]),
             (vec![250, 8], [0]),
             (vec![70, 40], [0]),

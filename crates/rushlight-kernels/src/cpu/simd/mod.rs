@@ -31,4 +31,4 @@ pub(crate) use isa::Kernel;
 pub use isa::{Isa, Level, level};
 pub(crate) use kernels::{bin, scaled_sum, special, tern, un};
 pub use real::Real;
-pub(crate) use transpose::transpose;
+pub(crate) use transpose::{fold_rows, join_rows, transpose};

@@ -1,4 +1,10 @@
-//! Transposition of blocks in registers.
+//! Transposition of blocks in registers, and rows of which each becomes one value.
+
+use crate::cpu::number::tree;
+#[cfg(target_arch = "x86_64")]
+use crate::cpu::simd::{Level, level};
+use std::array::from_fn;
+use std::mem::MaybeUninit;
 
 /// Copies `rows` rows of `cols` elements, `from_stride` elements apart, to columns: element (r, c) goes to `to + c * to_stride + r`.
 ///
@@ -33,6 +39,9 @@ pub(crate) unsafe fn transpose<T: Copy>(
             }
         }
     }
+    if (whole_rows, whole_cols) == (rows, cols) {
+        return;
+    }
     // What is left at the two edges.
     for r in 0..rows {
         let first = if r < whole_rows { whole_cols } else { 0 };
@@ -43,10 +52,39 @@ pub(crate) unsafe fn transpose<T: Copy>(
     }
 }
 
+/// Each row joined as [`tree`] does. The halves of a row meet with those of another in one step of whole vectors: to transpose the rows first
+/// would take twice as many shuffles.
+#[inline(always)]
+pub(crate) fn join_rows<A: Copy>(rows: &[[A; 16]; 16], join: impl Fn(A, A) -> A) -> [A; 16] {
+    #[cfg(target_arch = "x86_64")]
+    if size_of::<A>() == 4 && level() == Level::Avx512 {
+        // SAFETY: the machine has AVX-512, and sixteen words are a vector.
+        return unsafe { x86::join_words(rows, join) };
+    }
+    fold_rows(rows, |row| tree(row, &join))
+}
+
+/// `fold` of each row, in the lanes of vectors.
+#[inline(always)]
+pub(crate) fn fold_rows<A: Copy>(rows: &[[A; 16]; 16], fold: impl Fn([A; 16]) -> A) -> [A; 16] {
+    let mut turned = MaybeUninit::<[[A; 16]; 16]>::uninit();
+    // SAFETY: sixteen rows of sixteen, which become as many columns.
+    let turned = unsafe {
+        transpose(rows.as_ptr().cast::<A>(), 16, turned.as_mut_ptr().cast::<A>(), 16, 16, 16);
+        turned.assume_init_ref()
+    };
+    let mut all = turned[0];
+    for r in 0..16 {
+        all[r] = fold(from_fn(|l| turned[l][r]));
+    }
+    all
+}
+
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use crate::cpu::simd::{Level, level};
     use std::arch::x86_64::*;
+    use std::mem::transmute_copy;
 
     /// Transposes one square block; strides are in bytes.
     type Kernel = unsafe fn(*const u8, isize, *mut u8, isize);
@@ -64,6 +102,47 @@ mod x86 {
             (1, _) => Some((8, bytes_of_eight, None)),
             _ => None,
         }
+    }
+
+    /// [`super::join_rows`] of words.
+    ///
+    /// # Safety
+    /// `A` is a number of 4 bytes, and the machine has AVX-512.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512dq")]
+    pub(super) unsafe fn join_words<A: Copy>(rows: &[[A; 16]; 16], join: impl Fn(A, A) -> A) -> [A; 16] {
+        #[inline(always)]
+        fn meet<A: Copy>(low: __m512, high: __m512, join: &impl Fn(A, A) -> A) -> __m512 {
+            // SAFETY: `join_words`' contract: a vector is as good as an array.
+            unsafe {
+                let (mut low, high) = (transmute_copy::<__m512, [A; 16]>(&low), transmute_copy::<__m512, [A; 16]>(&high));
+                for l in 0..16 {
+                    low[l] = join(low[l], high[l]);
+                }
+                transmute_copy::<[A; 16], __m512>(&low)
+            }
+        }
+        // Not loops, whose vectors would pass through memory.
+        macro_rules! step {
+            ($of:expr, $apart:literal, $($i:literal)*: $low:expr, $high:expr) => {
+                [$({
+                    let (a, b) = ($of($i), $of($i + $apart));
+                    meet($low(a, b), $high(a, b), &join)
+                }),*]
+            };
+        }
+        // In this order, what the steps make of them is in order: bits 0 and 1 of a row's number trade places, and so do bits 2 and 3.
+        // SAFETY: as above.
+        let x = |i: usize| unsafe { transmute_copy::<[A; 16], __m512>(&rows[(i >> 1 & 0b0101) | (i << 1 & 0b1010)]) };
+        // Each vector then holds two rows of eight, four of four, eight of two, all sixteen.
+        let x = step!(x, 8, 0 1 2 3 4 5 6 7: _mm512_shuffle_f32x4::<0x44>, _mm512_shuffle_f32x4::<0xee>);
+        let x = step!(|i: usize| x[i], 4, 0 1 2 3: _mm512_shuffle_f32x4::<0x88>, _mm512_shuffle_f32x4::<0xdd>);
+        let low = |a, b| _mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(a), _mm512_castps_pd(b)));
+        let high = |a, b| _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(a), _mm512_castps_pd(b)));
+        let x = step!(|i: usize| x[i], 2, 0 1: low, high);
+        let [x] = step!(|i: usize| x[i], 1, 0: _mm512_shuffle_ps::<0x88>, _mm512_shuffle_ps::<0xdd>);
+        // SAFETY: as above.
+        unsafe { transmute_copy::<__m512, [A; 16]>(&x) }
     }
 
     /// Sixteen rows of sixteen.

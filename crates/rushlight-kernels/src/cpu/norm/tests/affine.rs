@@ -107,8 +107,8 @@ fn both(f: impl Fn([bool; 2])) {
 }
 
 fn check_rows<T: Compute<Wide: Into<f64>>>() {
-    // Rows, groups, channels of a group, positions of a channel.
-    for [rows, groups, per, inner] in [
+    let lengths = (4..60).chain([100, 511, 512, 513]);
+    let others = [
         [3, 1, 5, 1],
         [70, 1, 33, 1],
         [200, 1, 300, 1],
@@ -117,7 +117,9 @@ fn check_rows<T: Compute<Wide: Into<f64>>>() {
         [8, 2, 3, 100],
         [12, 4, 2, 1],
         [4, 4, 1, 1200],
-    ] {
+    ];
+    // Rows, groups, channels of a group, positions of a channel.
+    for [rows, groups, per, inner] in others.into_iter().chain(lengths.map(|n| [18, 1, n, 1])) {
         for (centred, width) in [true, false].map(|c| (c, per * inner)) {
             both(|[weight, bias]| {
                 let norm = RowNorm { width, groups, inner, centred, weight, bias, eps: 1e-5 };
