@@ -277,8 +277,10 @@ pub(super) fn backward<T: Compute<Wide: Real>>(norm: RowNorm, ins: &[View], outs
     // Chunks hold whole turns of the groups.
     let grain = (20_000 / norm.width).max(rows.div_ceil(PARTS)).max(1).next_multiple_of(norm.groups);
     let parts = rows.div_ceil(grain).max(1);
-    let mut sums = [vec![0f64; parts * channels], vec![0f64; parts * channels]];
-    let [pw, pb] = sums.each_mut().map(|s| Shared::new(s.as_mut_ptr()));
+    // From the cache of blocks: what malloc gives and takes back in this size is new pages each time, a third of the whole.
+    let zeros = || Buffer::zeroed(parts * channels * size_of::<f64>());
+    let sums = [zeros()?, zeros()?];
+    let [pw, pb] = sums.each_ref().map(|s| Shared::new(s.as_ptr().cast::<f64>()));
     let job = Backward {
         norm,
         g: Rows::<T>::new(g.as_ptr(), norm.width),
@@ -294,8 +296,10 @@ pub(super) fn backward<T: Compute<Wide: Real>>(norm: RowNorm, ins: &[View], outs
         let [gw, gb] = [pw, pb].map(|p| unsafe { std::slice::from_raw_parts_mut(p.get().add(at), channels) });
         simd::run_widest(BackwardRows { job: &job, rows, gw, gb });
     });
-    finish(gw, &sums[0]);
-    finish(gb, &sums[1]);
+    // SAFETY: the tasks are done.
+    let [sums_w, sums_b] = [pw, pb].map(|p| unsafe { std::slice::from_raw_parts(p.get(), parts * channels) });
+    finish(gw, sums_w);
+    finish(gb, sums_b);
     Ok(Some(()))
 }
 
