@@ -23,11 +23,13 @@ from ._C import (
     is_deferred,
     is_grad_enabled,
     is_inference_mode_enabled,
+    is_precise,
     promote_types,
     result_type,
     set_anomaly_enabled,
     set_deferred,
     set_num_threads,
+    set_precise,
     tensor,
 )
 from ._size import (

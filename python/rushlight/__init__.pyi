@@ -2032,6 +2032,8 @@ def is_inference_mode_enabled(*args: Any, **kwargs: Any) -> Any:
 def is_neg(input) -> Any:
     """False: there are no complex tensors."""
 from rushlight._numbers import is_nonzero as is_nonzero
+def is_precise(*args: Any, **kwargs: Any) -> Any:
+    """Whether convolutions leave out Winograd's algorithm."""
 from rushlight._numbers import is_same_size as is_same_size
 from rushlight._numbers import is_signed as is_signed
 from rushlight._numbers import is_storage as is_storage
@@ -2538,6 +2540,8 @@ from rushlight.autograd.grad_mode import set_grad_enabled as set_grad_enabled
 from rushlight._numbers import set_num_interop_threads as set_num_interop_threads
 def set_num_threads(*args: Any, **kwargs: Any) -> Any:
     """Sets how many threads kernels use."""
+def set_precise(*args: Any, **kwargs: Any) -> Any:
+    """Says whether convolutions leave out Winograd's algorithm (at first they do not), whose error, up to 2e-5 of the result's largest magnitude, is a few times larger than a direct sum's."""
 from rushlight._numbers import set_printoptions as set_printoptions
 from rushlight.random import set_rng_state as set_rng_state
 from rushlight._numbers import set_warn_always as set_warn_always

@@ -120,11 +120,30 @@ def test_public_names_are_pytorchs():
     """Beside PyTorch's there are functions of the table that PyTorch has as methods alone, or under another name."""
     torch = pytest.importorskip("torch")
     own = {n for n in dir(rushlight) if not n.startswith("_") and not hasattr(torch, n) and not hasattr(torch.Tensor, n)}
-    assert own - set(rushlight._C.function_names) <= {"checkpoint", "safetensors", "fork_rng", "is_deferred", "set_deferred"}
-    assert len(own) < 10, sorted(own)
+    assert own - set(rushlight._C.function_names) <= {"checkpoint", "safetensors", "fork_rng", "is_deferred", "set_deferred", "is_precise", "set_precise"}
+    assert len(own) < 12, sorted(own)
 
 
 def test_methods_are_pytorchs():
     torch = pytest.importorskip("torch")
     own = {n for n in dir(rushlight.Tensor) if not n.startswith("_") and not hasattr(torch.Tensor, n)}
     assert own <= {"dropout", "nonzero_numpy", "slice", "threshold"}, sorted(own)
+
+
+def test_convolutions_are_more_precise_on_demand():
+    rushlight.manual_seed(0)
+    x, w = rushlight.randn(2, 32, 28, 28), rushlight.randn(32, 32, 3, 3)
+    exact = rushlight.nn.functional.conv2d(x.double(), w.double())
+
+    def error():
+        return ((rushlight.nn.functional.conv2d(x, w).double() - exact).abs().max() / exact.abs().max()).item()
+
+    assert not rushlight.is_precise()
+    quick = error()
+    rushlight.set_precise(True)
+    try:
+        assert rushlight.is_precise()
+        direct = error()
+    finally:
+        rushlight.set_precise(False)
+    assert 0 < direct < quick < 2e-5

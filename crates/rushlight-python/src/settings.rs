@@ -46,6 +46,18 @@ fn set_deferred(on: bool) {
     rushlight::set_deferred(on);
 }
 
+/// Whether convolutions leave out Winograd's algorithm.
+#[pyfunction]
+fn is_precise() -> bool {
+    rushlight::precise()
+}
+/// Says whether convolutions leave out Winograd's algorithm (at first they do not), whose error, up to 2e-5 of the result's largest magnitude, is
+/// a few times larger than a direct sum's.
+#[pyfunction]
+fn set_precise(on: bool) {
+    rushlight::set_precise(on);
+}
+
 /// How tensors are printed: precision, threshold, edgeitems, linewidth, sci_mode.
 #[pyfunction]
 fn _print_options(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
@@ -119,6 +131,8 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(set_num_threads, module)?)?;
     module.add_function(wrap_pyfunction!(is_deferred, module)?)?;
     module.add_function(wrap_pyfunction!(set_deferred, module)?)?;
+    module.add_function(wrap_pyfunction!(is_precise, module)?)?;
+    module.add_function(wrap_pyfunction!(set_precise, module)?)?;
     module.add_function(wrap_pyfunction!(_print_options, module)?)?;
     module.add_function(wrap_pyfunction!(_set_print_options, module)?)?;
     module.add_function(wrap_pyfunction!(memory_stats, module)?)?;
